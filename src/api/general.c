@@ -1,0 +1,112 @@
+#include "api/general.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "heap/alloc.h"
+#include "heap/fast.h"
+#include "runtime/process.h"
+
+void *general_no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A new block, and whether its bytes are known to be zero. */
+static void *obtain(size_t size, size_t alignment, bool *zero)
+{
+    void *block = alloc_block(&process_core, process_attach(), size, alignment, zero);
+    process_done();
+    return block != NULL ? block : general_no_memory();
+}
+
+static HM_NOINLINE void *malloc_of_any_size(size_t size)
+{
+    bool zero;
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->malloc(size);
+    }
+    return obtain(size, 1, &zero);
+}
+
+void *general_malloc(size_t size)
+{
+    void *block = fast_alloc_medium(process_heap, size);
+    return block != NULL ? block : malloc_of_any_size(size);
+}
+
+void *general_calloc(size_t bytes)
+{
+    bool zero;
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->calloc(1, bytes);
+    }
+    void *block = obtain(bytes, 1, &zero);
+    if (block != NULL && !zero) {
+        memset(block, 0, bytes);
+    }
+    return block;
+}
+
+void *general_aligned(size_t alignment, size_t size)
+{
+    bool zero;
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->memalign(alignment, size);
+    }
+    return obtain(size, alignment, &zero);
+}
+
+void *general_realloc(void *block, size_t size)
+{
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->realloc(block, size);
+    }
+    if (size == 0) {
+        general_free(block);
+        return NULL;
+    }
+    void *resized = alloc_resize(&process_core, process_attach(), block, size);
+    process_done();
+    return resized != NULL ? resized : general_no_memory();
+}
+
+static HM_NOINLINE void free_of_any_kind(void *block)
+{
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        process_other->free(block);
+        return;
+    }
+    alloc_free(&process_core, process_current(), block);
+}
+
+void general_free(void *block)
+{
+    if (block != NULL && !fast_free_large(&process_core, process_heap, block)) {
+        free_of_any_kind(block);
+    }
+}
+
+size_t general_usable(const void *block)
+{
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->usable((void *)(uintptr_t)block);
+    }
+    return alloc_usable(&process_core, block, "malloc_usable_size");
+}
+
+int general_trim(size_t keep)
+{
+    process_ready();
+    if (HM_UNLIKELY(process_other != NULL)) {
+        return process_other->trim(keep);
+    }
+    return core_trim(&process_core, process_current(), keep) > 0;
+}

@@ -1,0 +1,19 @@
+/* The general path of the public verbs: what happens when the fast path can't finish. Not inlined, so that the fast path stays a
+ * leaf. These set errno as the standard functions do. */
+#ifndef HM_API_GENERAL_H
+#define HM_API_GENERAL_H
+
+#include "base/attr.h"
+
+void *general_malloc(size_t size);
+void *general_calloc(size_t bytes);
+void *general_realloc(void *block, size_t size);
+void *general_aligned(size_t alignment, size_t size);
+void general_free(void *block);
+size_t general_usable(const void *block);
+int general_trim(size_t keep);
+
+/* Sets errno to ENOMEM and returns NULL. */
+HM_COLD void *general_no_memory(void);
+
+#endif

@@ -1,0 +1,47 @@
+/* Compiler attributes and build switches: the only header of macros besides check.h.
+ *
+ * Every build switch becomes a constant here, so that each branch of the code is compiled in every build. */
+#ifndef HM_BASE_ATTR_H
+#define HM_BASE_ATTR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HM_PUBLIC       __attribute__((visibility("default")))
+#define HM_NOINLINE     __attribute__((noinline))
+#define HM_COLD         __attribute__((cold, noinline))
+#define HM_INLINE       static inline __attribute__((always_inline))
+#define HM_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define HM_LIKELY(x)    __builtin_expect(!!(x), 1)
+#define HM_UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#define HM_CACHE_LINE   64
+
+/* Thread-local state must be reachable without a call and fit the static TLS surplus that dlopen leaves. */
+#define HM_TLS          _Thread_local __attribute__((tls_model("initial-exec")))
+
+/* Reads that race by design and whose value is checked afterwards. Plain, so that they fold into the instruction that uses them; atomic for
+ * TSan. The types may alias anything. */
+typedef uintptr_t hm_word __attribute__((may_alias));
+#define HM_RACY_WORD(at)                                                                                     \
+    (HM_TSAN ? __atomic_load_n((const hm_word *)(const void *)(at), __ATOMIC_RELAXED)                        \
+             : *(const hm_word *)(const void *)(at))
+#define HM_RACY_BYTE(at)                                                                                     \
+    (HM_TSAN ? __atomic_load_n((const uint8_t *)(at), __ATOMIC_RELAXED) : *(const uint8_t *)(at))
+
+#ifndef HM_DEBUG
+# define HM_DEBUG 0
+#endif
+
+#if defined(__SANITIZE_THREAD__)
+# define HM_TSAN 1
+#elif defined(__has_feature)
+# if __has_feature(thread_sanitizer)
+#  define HM_TSAN 1
+# endif
+#endif
+#ifndef HM_TSAN
+# define HM_TSAN 0
+#endif
+
+#endif

@@ -1,0 +1,168 @@
+#include "chunk/carve.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+
+/* Links [from, to), unless it is too short to be a hole: then it stays dead until a neighbour dies. */
+static void link_rest(struct holes *holes, struct chunk *chunk, unsigned from, unsigned to)
+{
+    if (to >= from + HOLE_MIN_GRANULES) {
+        holes_insert(holes, chunk, from, to - from);
+    }
+}
+
+/* Memory up to `end` is no longer fresh. True if everything from `start` on was. */
+static bool use_fresh(struct chunk *chunk, unsigned start, unsigned end)
+{
+    bool zero = start >= chunk->fresh;
+    if (end > chunk->fresh) {
+        chunk->fresh = end;
+    }
+    return zero;
+}
+
+void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
+{
+    atomic_store_explicit(&chunk->used, 0, memory_order_relaxed);
+    chunk->linked = 0;
+    chunk->swept_dead = 0;
+    chunk->fresh = zero ? 0 : CHUNK_GRANULES;
+    holes_insert(holes, chunk, 0, CHUNK_GRANULES);
+}
+
+unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class, unsigned want,
+                      struct entry *out, bool *zero)
+{
+    unsigned granules = class_granules(class);
+    unsigned end = granule + holes_remove(holes, chunk, granule);
+    unsigned start = granule;
+    if (class >= CLASS_EXACT) {
+        start += start % 2;
+    }
+    unsigned count = start < end ? (end - start) / granules : 0;
+    count = count < want ? count : want;
+    unsigned stop = start + count * granules;
+    for (unsigned i = count, g = start; i-- > 0; g += granules) {
+        uint8_t *mark = &chunk->map[g / 2];
+        out[i].block = (void *)chunk_address(chunk, g);
+        out[i].mark = mark;
+        mark_store(mark, class_code(class, class < CLASS_EXACT ? g % 2 : 0) | CODE_CACHED);
+    }
+    if (count > 0) {
+        atomic_fetch_add_explicit(&chunk->used, count * granules, memory_order_relaxed);
+        *zero = use_fresh(chunk, start, stop);
+        link_rest(holes, chunk, stop, end);
+    } else {
+        link_rest(holes, chunk, granule, end);
+    }
+    return count;
+}
+
+bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class, size_t align,
+                   struct entry *out, bool *zero)
+{
+    unsigned granules = class_granules(class);
+    unsigned step = (unsigned)(align / GRANULE_BYTES);
+    step = class >= CLASS_EXACT && step < 2 ? 2 : step;
+    unsigned start = (unsigned)bits_align_up(granule, step);
+    unsigned end = granule + holes_length(holes, (const void *)chunk_address(chunk, granule));
+    if (start + granules > end) {
+        return false;
+    }
+    holes_remove(holes, chunk, granule);
+    uint8_t *mark = &chunk->map[start / 2];
+    mark_store(mark, class_code(class, class < CLASS_EXACT ? start % 2 : 0) | CODE_CACHED);
+    atomic_fetch_add_explicit(&chunk->used, granules, memory_order_relaxed);
+    out->block = (void *)chunk_address(chunk, start);
+    out->mark = mark;
+    /* What is skipped in front counts as used up: `fresh` is one border, not a set. */
+    *zero = use_fresh(chunk, start, start + granules);
+    link_rest(holes, chunk, granule, start);
+    link_rest(holes, chunk, start + granules, end);
+    return true;
+}
+
+/* End of the free granules from `from` on, looking no further than `limit`. */
+static unsigned free_until(const struct chunk *chunk, unsigned from, unsigned limit)
+{
+    for (unsigned w = chunk_next_mark(chunk, from / 2); w < CHUNK_WINDOWS && 2 * w < limit;
+         w = chunk_next_mark(chunk, w + 1)) {
+        unsigned value = mark_load(&chunk->map[w]);
+        unsigned code = value & ~CODE_CACHED;
+        if (value != 0 && code < CODE_HOLE) {
+            unsigned start = 2 * w + code_parity(code);
+            if (start >= from) {
+                return start < limit ? start : limit;
+            }
+        }
+    }
+    return limit;
+}
+
+bool carve_extension(struct holes *holes, struct chunk *chunk, unsigned from, unsigned to)
+{
+    if (to > CHUNK_GRANULES || free_until(chunk, from, to) < to) {
+        return false;
+    }
+    unsigned rest_end = to;
+    for (unsigned w = from / 2; w < CHUNK_WINDOWS && 2 * w < to; w++) {
+        unsigned value = mark_load(&chunk->map[w]);
+        unsigned start = 2 * w + (value & 1);
+        if ((value == CODE_HOLE || value == CODE_HOLE + 1) && start >= from && start < to) {
+            unsigned hole_end = start + holes_remove(holes, chunk, start);
+            rest_end = hole_end > rest_end ? hole_end : rest_end;
+        }
+    }
+    use_fresh(chunk, from, to);
+    link_rest(holes, chunk, to, rest_end);
+    return true;
+}
+
+static_assert(CODE_HOLE % 2 == 0, "the low bit of a hole's mark is its parity");
+
+/* A stretch of free granules that the sweep has walked over, and the first linked hole in it. */
+struct gap {
+    unsigned start;
+    unsigned hole; /* start of the hole, if it lies where the gap starts; else NO_HOLE */
+};
+#define NO_HOLE CHUNK_GRANULES
+
+static void close_gap(struct holes *holes, struct chunk *chunk, const struct gap *gap, unsigned end)
+{
+    if (gap->hole != NO_HOLE) {
+        if (gap->hole + holes_length(holes, (const void *)chunk_address(chunk, gap->hole)) == end) {
+            return;
+        }
+        holes_remove(holes, chunk, gap->hole);
+    }
+    link_rest(holes, chunk, gap->start, end);
+}
+
+void carve_sweep(struct holes *holes, struct chunk *chunk)
+{
+    struct gap gap = {.start = 0, .hole = NO_HOLE};
+    for (unsigned w = chunk_next_mark(chunk, 0); w < CHUNK_WINDOWS; w = chunk_next_mark(chunk, w)) {
+        unsigned value = mark_load(&chunk->map[w]);
+        unsigned code = value & ~CODE_CACHED;
+        if (value == 0) {
+            /* Freed by another thread since the scan saw it. */
+            w++;
+        } else if (code >= CODE_HOLE) {
+            unsigned start = 2 * w + value % 2;
+            if (start == gap.start) {
+                gap.hole = start;
+            } else {
+                holes_remove(holes, chunk, start);
+            }
+            w++;
+        } else {
+            unsigned start = 2 * w + code_parity(code);
+            close_gap(holes, chunk, &gap, start);
+            gap.start = start + class_granules(code_class(code));
+            gap.hole = NO_HOLE;
+            w = (w + 1) * 2 > gap.start ? w + 1 : gap.start / 2;
+        }
+    }
+    close_gap(holes, chunk, &gap, CHUNK_GRANULES);
+    chunk->swept_dead = chunk_dead(chunk);
+}

@@ -1,0 +1,111 @@
+/* Chunk: a 64 KiB span, aligned to its size, that holds blocks of 32 bytes to 16 KiB without headers.
+ *
+ * The chunk's map is the single truth about it: one byte for each window of 32 bytes (two granules). As no block and no
+ * linked hole is shorter than two granules, at most one of them starts in a window, and the byte of that window names it
+ * (class.h). What no block covers is free; free memory is either part of a linked hole (hole.h) or dead, that is, waiting to be
+ * swept.
+ *
+ * Who may change what:
+ *  - user -> cached, cached -> user: the owner thread, without a lock, in malloc and free;
+ *  - cached -> 0, holes, 0 -> cached: the holder of the owner's lock;
+ *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free show.
+ *
+ * Equations: used >= granules of all blocks in the map, with equality when no remote free is between its two steps (mark, then
+ * subtract); used + linked <= CHUNK_GRANULES; the rest is dead. Only a chunk whose `used` is 0 may be given back, under its owner's lock: then
+ * nobody is between the two steps, and everything that a remote freer does afterwards is a hint that may come late or never. */
+#ifndef HM_CHUNK_CHUNK_H
+#define HM_CHUNK_CHUNK_H
+
+#include <assert.h>
+#include <stdatomic.h>
+
+#include "chunk/class.h"
+#include "page/span.h"
+
+#define CHUNK_BYTES    65536u
+#define CHUNK_SHIFT    16u
+#define CHUNK_GRANULES (CHUNK_BYTES / GRANULE_BYTES)
+#define CHUNK_WINDOWS  (CHUNK_GRANULES / 2)
+
+struct chunk {
+    struct span span; /* link: the owner's chunks; age: the owner's list of chunks as dead as this one */
+    _Atomic uint32_t used;        /* granules of blocks */
+    uint32_t linked;              /* granules of linked holes; owner's lock */
+    uint32_t fresh;               /* from this granule on, memory is zero but for hole records; owner's lock */
+    uint32_t swept_dead;          /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t bucket;              /* which list span.age is on; owner's lock */
+    _Atomic bool announced;       /* in some thread heap's inbox */
+    struct chunk *inbox_next;     /* written by whoever set `announced` */
+    _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];
+};
+
+static_assert(offsetof(struct chunk, span) == 0, "the page map leads to the span, and thereby to the chunk");
+
+HM_INLINE uintptr_t chunk_address(const struct chunk *chunk, unsigned granule)
+{
+    return chunk->span.addr + (uintptr_t)granule * GRANULE_BYTES;
+}
+
+HM_INLINE unsigned chunk_granule(const struct chunk *chunk, uintptr_t addr)
+{
+    return (unsigned)((addr - chunk->span.addr) >> GRANULE_SHIFT);
+}
+
+/* Byte accesses. The owner's changes between user and cached race with nothing but double frees, so plain read-modify-write is
+ * exact there and one instruction; under TSan they are atomic so that it sees the protocol that remote frees rely on. */
+HM_INLINE unsigned mark_load(const uint8_t *mark)
+{
+    return __atomic_load_n(mark, __ATOMIC_ACQUIRE);
+}
+
+HM_INLINE void mark_store(uint8_t *mark, unsigned value)
+{
+    __atomic_store_n(mark, (uint8_t)value, __ATOMIC_RELEASE);
+}
+
+HM_INLINE void mark_to_user(uint8_t *mark)
+{
+    if (HM_TSAN) {
+        mark_store(mark, mark_load(mark) & ~CODE_CACHED);
+    } else {
+        *mark &= (uint8_t)~CODE_CACHED;
+    }
+}
+
+HM_INLINE void mark_to_cached(uint8_t *mark)
+{
+    if (HM_TSAN) {
+        mark_store(mark, mark_load(mark) | CODE_CACHED);
+    } else {
+        *mark |= (uint8_t)CODE_CACHED;
+    }
+}
+
+/* Takes a block from its user: true for exactly one of several callers. */
+HM_INLINE bool mark_take(uint8_t *mark, unsigned code)
+{
+    uint8_t expected = (uint8_t)code;
+    return __atomic_compare_exchange_n(mark, &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+/* Dead granules: free, but in no hole. */
+HM_INLINE unsigned chunk_dead(const struct chunk *chunk)
+{
+    return CHUNK_GRANULES - atomic_load_explicit(&chunk->used, memory_order_relaxed) - chunk->linked;
+}
+
+/* The block that covers a granule, from the map alone. False: the granule is free. */
+struct block {
+    unsigned start; /* granules */
+    unsigned granules;
+    unsigned code; /* with CODE_CACHED when cached */
+};
+bool chunk_block_at(const struct chunk *chunk, unsigned granule, struct block *block);
+
+/* The first block or hole mark at window >= `window`; CHUNK_WINDOWS if none. */
+unsigned chunk_next_mark(const struct chunk *chunk, unsigned window);
+
+/* Panics with the broken equation; the owner's lock is held. Concurrent remote frees are allowed for. */
+void chunk_verify(const struct chunk *chunk);
+
+#endif

@@ -1,0 +1,76 @@
+/* Size classes, and the byte codes that stand for them in a chunk's map.
+ *
+ * A class is a block size. Classes 0..44 are every number of granules from 2 to 46 (32 to 736 bytes); 45..79 go on to
+ * 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of their own that a thread may keep
+ * for reuse.
+ *
+ * A code is what the map of a chunk holds for a block: class and, for classes 0..44, the parity of the granule that the block
+ * starts at (larger blocks start at even granules). Codes 1..125 mean a block that is with the user; CODE_CACHED added, one that waits in a
+ * thread's cache; CODE_HOLE (+ parity) marks a linked hole; 0: nothing starts here. */
+#ifndef HM_CHUNK_CLASS_H
+#define HM_CHUNK_CLASS_H
+
+#include "base/attr.h"
+
+#define GRANULE_BYTES     16u
+#define GRANULE_SHIFT     4u
+#define CLASS_EXACT       45u  /* classes below: one more granule each */
+#define CLASS_IN_CHUNK    80u  /* classes below lie in chunks */
+#define CLASS_COUNT       108u
+#define CLASS_MIN_BYTES   32u
+#define CLASS_CHUNK_BYTES 16384u  /* largest block in a chunk */
+#define CLASS_MAX_BYTES   262144u /* largest class */
+#define CLASS_FAST_BYTES  1024u   /* largest request that the thread heap's own table serves */
+
+#define CODE_CACHED 0x80u
+#define CODE_LARGE  91u /* code of class CLASS_EXACT */
+#define CODE_LAST   125u
+#define CODE_HOLE   126u
+
+/* Bytes of a block of the class. */
+extern const uint32_t class_bytes[CLASS_COUNT];
+
+/* The smallest class for a request, by 128 bytes up to CLASS_CHUNK_BYTES and by 4 KiB above (class_of). */
+#define CLASS_STEP_SMALL 128u
+#define CLASS_STEP_LARGE 4096u
+extern const uint8_t class_by_small_step[CLASS_CHUNK_BYTES / CLASS_STEP_SMALL + 1];
+extern const uint8_t class_by_large_step[CLASS_MAX_BYTES / CLASS_STEP_LARGE + 1];
+
+/* The smallest class that holds `bytes`; bytes <= CLASS_MAX_BYTES. 0 counts as 1. */
+HM_INLINE unsigned class_of(size_t bytes)
+{
+    if (bytes <= 736) {
+        return bytes <= CLASS_MIN_BYTES ? 0 : (unsigned)((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES) - 2;
+    }
+    if (bytes <= 1024) {
+        return CLASS_EXACT + (unsigned)((bytes - 705) / 64);
+    }
+    if (bytes <= CLASS_CHUNK_BYTES) {
+        return class_by_small_step[(bytes + CLASS_STEP_SMALL - 1) / CLASS_STEP_SMALL];
+    }
+    return class_by_large_step[(bytes + CLASS_STEP_LARGE - 1) / CLASS_STEP_LARGE];
+}
+
+HM_INLINE unsigned class_granules(unsigned class)
+{
+    return class_bytes[class] >> GRANULE_SHIFT;
+}
+
+/* Code of a block of this class that starts at a granule of this parity (0 for class >= CLASS_EXACT). */
+HM_INLINE unsigned class_code(unsigned class, unsigned parity)
+{
+    return class < CLASS_EXACT ? 2 * class + parity + 1 : class - CLASS_EXACT + CODE_LARGE;
+}
+
+/* The inverse; 1 <= code <= CODE_LAST. */
+HM_INLINE unsigned code_class(unsigned code)
+{
+    return code < CODE_LARGE ? (code - 1) / 2 : code - CODE_LARGE + CLASS_EXACT;
+}
+
+HM_INLINE unsigned code_parity(unsigned code)
+{
+    return code < CODE_LARGE ? (code - 1) & 1 : 0;
+}
+
+#endif

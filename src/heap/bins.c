@@ -1,0 +1,168 @@
+#include "heap/bins.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "base/stat.h"
+#include "heap/core.h"
+#include "heap/large.h"
+
+#define BATCH_BYTES  16384u /* what one refill fetches at most, */
+#define BATCH_BLOCKS 64u    /* and in blocks */
+
+static struct entry *entry_at(struct theap *heap, uintptr_t offset)
+{
+    return (struct entry *)(void *)((char *)heap + offset);
+}
+
+static uintptr_t offset_of(const struct theap *heap, const struct entry *entry)
+{
+    return (uintptr_t)entry - (uintptr_t)heap;
+}
+
+unsigned bins_max_batch(unsigned class)
+{
+    unsigned blocks = BATCH_BYTES / class_bytes[class];
+    blocks = blocks > 0 ? blocks : 1;
+    return blocks < BATCH_BLOCKS ? blocks : BATCH_BLOCKS;
+}
+
+static unsigned max_capacity(unsigned class)
+{
+    unsigned capacity = BINS_MIN_CAPACITY;
+    while (capacity < 2 * bins_max_batch(class) - 1) {
+        capacity = 2 * capacity + 1;
+    }
+    return capacity;
+}
+
+static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity, unsigned count)
+{
+    struct bin *bin = &heap->bin[class];
+    heap->info[class].bottom = bottom;
+    heap->info[class].capacity = (uint16_t)capacity;
+    bin->top = bottom == NULL ? 0 : offset_of(heap, bottom + count);
+    bin->limit = bottom == NULL ? 0 : offset_of(heap, bottom + capacity);
+}
+
+unsigned bins_count(const struct theap *heap, unsigned class)
+{
+    const struct entry *bottom = heap->info[class].bottom;
+    return bottom == NULL
+               ? 0
+               : (unsigned)((heap->bin[class].top - offset_of(heap, bottom)) / sizeof(struct entry));
+}
+
+unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count)
+{
+    struct bin_info *info = &heap->info[class];
+    unsigned limit = max_capacity(class);
+    unsigned capacity = info->bottom != NULL ? info->capacity : BINS_MIN_CAPACITY;
+    while (capacity < count && capacity < limit) {
+        capacity = 2 * capacity + 1;
+    }
+    if (info->bottom == NULL || capacity > info->capacity) {
+        struct entry *bottom = core_array_get(heap->core, capacity);
+        if (bottom != NULL) {
+            struct entry *old = info->bottom;
+            unsigned used = bins_count(heap, class);
+            unsigned old_capacity = info->capacity;
+            if (old != NULL) {
+                memcpy(bottom + 1, old + 1, used * sizeof *old);
+            }
+            set_array(heap, class, bottom, capacity, used);
+            if (old != NULL) {
+                core_array_put(heap->core, old, old_capacity);
+            }
+        }
+    }
+    return info->bottom != NULL ? info->capacity : 0;
+}
+
+struct entry *bins_end(struct theap *heap, unsigned class)
+{
+    return entry_at(heap, heap->bin[class].top) + 1;
+}
+
+void bins_advance(struct theap *heap, unsigned class, unsigned count)
+{
+    heap->bin[class].top += count * sizeof(struct entry);
+    HM_ASSERT(heap->bin[class].top <= heap->bin[class].limit, "a bin's top is at most its limit");
+}
+
+static uintptr_t chunk_base(const struct entry *entry)
+{
+    return (uintptr_t)entry->block & ~(uintptr_t)(CHUNK_BYTES - 1);
+}
+
+/* An entry that a fork may have torn counts only if it is one of a cached block. */
+static bool entry_is_whole(const struct entry *entry, const struct chunk *chunk)
+{
+    return chunk != NULL && entry->mark == &chunk->map[chunk_granule(chunk, (uintptr_t)entry->block) / 2] &&
+           (mark_load(entry->mark) & CODE_CACHED) != 0;
+}
+
+/* Entries of one chunk in a row are settled together. */
+static void flush_small(struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
+                        bool trusted)
+{
+    unsigned granules = class_granules(class);
+    lock_acquire(&heap->lock);
+    stat_add(&heap->stats.flushes, 1);
+    for (unsigned i = 0; i < count;) {
+        uintptr_t base = chunk_base(&entries[i]);
+        struct chunk *chunk = table_find(&heap->core->table, base);
+        unsigned dead = 0;
+        for (; i < count && chunk_base(&entries[i]) == base; i++) {
+            if (trusted || entry_is_whole(&entries[i], chunk)) {
+                mark_store(entries[i].mark, 0);
+                dead += granules;
+            }
+        }
+        heap->flushed += dead;
+        if (dead > 0) {
+            theap_settle_locked(heap, chunk, dead);
+        }
+    }
+    lock_release(&heap->lock);
+}
+
+static void flush_large(const struct theap *heap, const struct entry *entries, unsigned count, bool trusted)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct span *span = large_of_mark(entries[i].mark);
+        if (trusted || (mark_load(entries[i].mark) == (LARGE_USER | CODE_CACHED) &&
+                        span->addr == (uintptr_t)entries[i].block)) {
+            large_discard(heap->core, span);
+        }
+    }
+}
+
+void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted)
+{
+    if (count == 0) {
+        return;
+    }
+    struct entry *bottom = heap->info[class].bottom;
+    unsigned used = bins_count(heap, class);
+    if (class < CLASS_IN_CHUNK) {
+        flush_small(heap, class, bottom + 1, count, trusted);
+    } else {
+        flush_large(heap, bottom + 1, count, trusted);
+    }
+    memmove(bottom + 1, bottom + 1 + count, (used - count) * sizeof *bottom);
+    heap->bin[class].top -= count * sizeof *bottom;
+}
+
+void bins_discard_arrays(struct theap *heap)
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+        struct bin_info *info = &heap->info[class];
+        if (info->bottom != NULL) {
+            HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
+            core_array_put(heap->core, info->bottom, info->capacity);
+            set_array(heap, class, NULL, 0, 0);
+            info->batch = 0;
+        }
+    }
+}

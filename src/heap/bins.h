@@ -1,0 +1,29 @@
+/* The bins of a thread heap: arrays of cached blocks, their sizes, and emptying them. Owner thread only. */
+#ifndef HM_HEAP_BINS_H
+#define HM_HEAP_BINS_H
+
+#include "heap/theap.h"
+
+#define BINS_MIN_CAPACITY 7u
+#define BINS_MAX_CAPACITY 127u
+
+/* Room for `count` entries in the class's bin, as far as its largest size and the OS allow. Returns the entries that fit in it now. */
+unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count);
+
+/* The next free place above the bin's entries, and taking `count` entries written there into the bin. */
+struct entry *bins_end(struct theap *heap, unsigned class);
+void bins_advance(struct theap *heap, unsigned class, unsigned count);
+
+/* Entries in the bin. */
+unsigned bins_count(const struct theap *heap, unsigned class);
+
+/* Empties the older `count` entries of the bin into chunks or the page heap. Lock not held. `trusted` as in theap_drop_bins. */
+void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);
+
+/* Gives all arrays back; all bins are empty. */
+void bins_discard_arrays(struct theap *heap);
+
+/* The blocks that a refill should fetch at most. */
+unsigned bins_max_batch(unsigned class);
+
+#endif

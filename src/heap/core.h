@@ -1,0 +1,89 @@
+/* Core: one instance of the whole allocator over one OS table. The process has one (runtime/); tests make their own.
+ *
+ * Lock order: registry.lock, theap.lock, pages.lock, pool_lock, meta.lock (os/lock.h). */
+#ifndef HM_HEAP_CORE_H
+#define HM_HEAP_CORE_H
+
+#include "chunk/table.h"
+#include "heap/theap.h"
+#include "page/pageheap.h"
+
+#define CORE_ARRAY_SIZES 5  /* arrays of 7, 15, 31, 63, 127 entries */
+#define CORE_FREED_NOTES 64 /* large blocks whose free is remembered */
+
+struct core_options {
+    struct pageheap_options pages;
+    size_t own_mapping_bytes; /* blocks from this size on get a mapping of their own */
+    unsigned check;           /* 0: default checks; 1: instrumented mode, every call takes the general path */
+};
+
+struct registry {
+    struct lock lock;
+    struct list all;
+    struct list orphans;
+    struct list spares;
+    _Atomic size_t orphan_count; /* read without the lock to see whether it is worth taking */
+    size_t live_count;
+    size_t made_count;
+};
+
+struct core {
+    struct chunk_table table; /* first: the fast path reaches everything from one address */
+    const struct os *os;
+    struct core_options options;
+    uint64_t secret;
+    struct registry registry;
+    struct pageheap pages;
+    struct meta meta;
+    struct lock pool_lock;
+    struct meta_pool chunk_pool;
+    struct meta_pool span_pool;
+    struct meta_pool theap_pool;
+    struct meta_pool array_pool[CORE_ARRAY_SIZES];
+    _Atomic bool instrumented;
+    _Atomic unsigned freed_next;
+    _Atomic uintptr_t freed[CORE_FREED_NOTES];
+    struct pagemap map;
+};
+
+void core_init(struct core *core, const struct os *os, const struct core_options *options);
+
+/* Descriptors, under pool_lock. NULL: the OS refused. */
+struct chunk *core_chunk_get(struct core *core);
+void core_chunk_put(struct core *core, struct chunk *chunk);
+struct span *core_span_get(struct core *core);
+void core_span_put(struct core *core, struct span *span);
+
+/* An array of `capacity` entries (7, 15, 31, 63 or 127) and a zero bottom before them. */
+struct entry *core_array_get(struct core *core, unsigned capacity);
+void core_array_put(struct core *core, struct entry *bottom, unsigned capacity);
+
+/* A heap for the calling thread: an orphan with its chunks, a spare, or a new one. NULL: the OS refused. */
+struct theap *core_attach(struct core *core);
+
+/* The thread ends (or stops using the heap): flushes, gives back, leaves the rest to be adopted. */
+void core_detach(struct core *core, struct theap *heap);
+
+/* Takes chunks over from ended threads' heaps until `heap` has a hole of that many granules. Neither lock held. */
+bool core_adopt(struct core *core, struct theap *heap, unsigned granules);
+
+/* Every lock, by rank, around fork. In the child the locks are reset, and all heaps but `self` (may be NULL) become orphans. */
+void core_fork_prepare(struct core *core);
+void core_fork_parent(struct core *core);
+void core_fork_child(struct core *core, struct theap *self);
+
+/* Instrumented mode: bins stay empty, so that every call takes the general path. The bins of `self` (may be NULL) close or open at once,
+ * those of other threads at their next refill or flush. */
+void core_instrument(struct core *core, struct theap *self, bool on);
+
+/* Gives back all it can, keeping `keep` bytes on top of the break; `self` (may be NULL) is the caller's heap. Bytes given back. */
+size_t core_trim(struct core *core, struct theap *self, size_t keep);
+
+/* All verifiers of all layers. `self` as above. */
+void core_verify(struct core *core, struct theap *self);
+
+/* Remembers the address of a freed large block / says whether it is among the last ones remembered. */
+void core_note_freed(struct core *core, uintptr_t addr);
+bool core_was_freed(struct core *core, uintptr_t addr);
+
+#endif

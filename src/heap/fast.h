@@ -1,0 +1,104 @@
+/* The fast path of malloc and free, inlined into the public symbols: a bin, a map byte, no lock, no call.
+ *
+ * All of it works on any thread heap, also on the all-zero one that a thread has before its first call: there every bin is empty and
+ * full. So no initialisation is tested for here. */
+#ifndef HM_HEAP_FAST_H
+#define HM_HEAP_FAST_H
+
+#include "heap/core.h"
+#include "heap/large.h"
+
+HM_INLINE struct bin *fast_bin(struct theap *heap, uintptr_t offset)
+{
+    return (struct bin *)(void *)((char *)heap + offset);
+}
+
+HM_INLINE struct entry *fast_entry(struct theap *heap, uintptr_t offset)
+{
+    return (struct entry *)(void *)((char *)heap + offset);
+}
+
+/* Takes the newest block of the bin at this offset; NULL when it is empty. */
+HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
+{
+    uintptr_t top = fast_bin(heap, offset)->top;
+    void *block = fast_entry(heap, top)->block;
+    if (HM_LIKELY(block != NULL)) {
+        uint8_t *mark = fast_entry(heap, top)->mark;
+        fast_bin(heap, offset)->top = top - sizeof(struct entry);
+        mark_to_user(mark);
+    }
+    return block;
+}
+
+/* The caller knows that there is room. */
+HM_INLINE void fast_push(struct theap *heap, struct bin *bin, uintptr_t top, void *block, uint8_t *mark)
+{
+    top += sizeof(struct entry);
+    fast_entry(heap, top)->block = block;
+    fast_entry(heap, top)->mark = mark;
+    bin->top = top;
+    mark_to_cached(mark);
+}
+
+/* A block of at least `bytes` for small requests, or NULL: then the medium or the general path is due. */
+HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
+{
+    size_t granules = (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES;
+    if (HM_UNLIKELY(granules > CLASS_FAST_BYTES / GRANULE_BYTES)) {
+        return NULL;
+    }
+    return fast_pop(heap, heap->bin_offset[granules]);
+}
+
+/* The same for requests from there to the largest class. */
+HM_INLINE void *fast_alloc_medium(struct theap *heap, size_t bytes)
+{
+    if (bytes - 1 >= CLASS_MAX_BYTES) {
+        return NULL;
+    }
+    return fast_pop(heap, THEAP_BIN_OF(class_of(bytes)));
+}
+
+/* Caches a block of this thread's own chunks. False: another path is due (nothing is changed). */
+HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
+{
+    uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
+    if (HM_UNLIKELY(granule >= TABLE_CHUNKS * CHUNK_GRANULES)) {
+        return false;
+    }
+    struct chunk *chunk = table_chunk(&core->table, granule);
+    if (HM_UNLIKELY(HM_RACY_WORD(&chunk->span.owner) != (uintptr_t)heap)) {
+        return false;
+    }
+    uint8_t *mark = &chunk->map[granule % CHUNK_GRANULES / 2];
+    uintptr_t value = HM_RACY_BYTE(mark);
+    struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
+    uintptr_t top = bin->top;
+    if (HM_UNLIKELY(top == bin->limit)) {
+        return false;
+    }
+    fast_push(heap, bin, top, block, mark);
+    return true;
+}
+
+/* Caches a large block of this thread's own. False: the general path is due. */
+HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *block)
+{
+    struct span *span = pagemap_get(&core->map, (uintptr_t)block);
+    if (span == NULL || HM_RACY_WORD(&span->owner) != (uintptr_t)heap || span->kind != SPAN_LARGE ||
+        span->addr != (uintptr_t)block || HM_RACY_BYTE(&span->mark) != LARGE_USER) {
+        return false;
+    }
+    struct bin *bin = fast_bin(heap, THEAP_BIN_OF(span->bin));
+    uintptr_t top = bin->top;
+    size_t cached = heap->large_cached + span->bytes;
+    if (top == bin->limit || cached > LARGE_CACHED_MAX) {
+        return false;
+    }
+    heap->large_cached = cached;
+    fast_push(heap, bin, top, block, &span->mark);
+    return true;
+}
+
+#endif

@@ -1,0 +1,61 @@
+#include "heap/remote.h"
+
+#include "base/check.h"
+
+bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code)
+{
+    unsigned granules = class_granules(code_class(code));
+    if (!mark_take(mark, code)) {
+        return false;
+    }
+    remote_settled(chunk, atomic_fetch_sub(&chunk->used, granules) - granules);
+    return true;
+}
+
+static void push(struct theap *heap, struct chunk *chunk)
+{
+    struct chunk *head = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
+    do {
+        chunk->inbox_next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&heap->inbox, &head, chunk, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+void remote_announce(struct chunk *chunk)
+{
+    /* The plain look first keeps the line shared while many blocks of one chunk are freed. */
+    if (atomic_load(&chunk->announced) || atomic_exchange(&chunk->announced, true)) {
+        return;
+    }
+    struct theap *owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
+    if (owner != NULL) {
+        push(owner, chunk);
+    } else {
+        atomic_store(&chunk->announced, false);
+    }
+}
+
+static void release_unused(struct chunk *chunk)
+{
+    struct theap *owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
+    if (owner == NULL) {
+        return;
+    }
+    lock_acquire(&owner->lock);
+    /* Most often the chunk is in the inbox; a chunk that goes should not stay there. */
+    theap_drain_locked(owner);
+    if (atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == owner &&
+        atomic_load(&chunk->used) == 0) {
+        theap_release_locked(owner, chunk);
+    }
+    lock_release(&owner->lock);
+    pageheap_tick(&owner->core->pages);
+}
+
+void remote_settled(struct chunk *chunk, unsigned left)
+{
+    remote_announce(chunk);
+    if (left == 0) {
+        release_unused(chunk);
+    }
+}

@@ -1,0 +1,427 @@
+#include "heap/theap.h"
+
+#include <string.h>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/stat.h"
+#include "heap/bins.h"
+#include "heap/core.h"
+#include "heap/remote.h"
+
+#define SWEEP_MIN_BUCKET  7u          /* 2^7 granules: 1/32 of a chunk */
+#define FIRST_BATCH_BYTES 512u        /* what a bin's first refill fetches, */
+#define FIRST_BATCH       4u          /* and in blocks */
+#define DROP_MIN_GRANULES ((size_t)65536) /* 1 MiB flushed makes dropping the bins worth while */
+
+void theap_init(struct theap *heap, struct core *core, uint64_t secret)
+{
+    memset(heap, 0, sizeof *heap);
+    heap->core = core;
+    for (size_t g = 0; g <= CLASS_FAST_BYTES / GRANULE_BYTES; g++) {
+        heap->bin_offset[g] = (uint16_t)THEAP_BIN_OF(class_of(g * GRANULE_BYTES));
+    }
+    lock_init(&heap->lock, LOCK_RANK_THEAP);
+    holes_init(&heap->holes, secret);
+    list_init(&heap->chunks);
+    for (unsigned b = 0; b < THEAP_BUCKETS; b++) {
+        list_init(&heap->bucket[b]);
+    }
+    list_init(&heap->in_registry);
+    list_init(&heap->in_state);
+}
+
+/* Chunks */
+
+static struct chunk *chunk_of_age(struct list *node)
+{
+    return LIST_ENTRY(node, struct chunk, span.age);
+}
+
+static unsigned bucket_of(const struct chunk *chunk)
+{
+    unsigned dead = chunk_dead(chunk);
+    return dead <= chunk->swept_dead ? 0 : bits_log2(dead - chunk->swept_dead);
+}
+
+static void unbucket(struct theap *heap, struct chunk *chunk)
+{
+    list_remove(&chunk->span.age);
+    if (list_empty(&heap->bucket[chunk->bucket])) {
+        heap->buckets &= ~(1u << chunk->bucket);
+    }
+}
+
+static void enter_bucket(struct theap *heap, struct chunk *chunk)
+{
+    chunk->bucket = bucket_of(chunk);
+    list_push_back(&heap->bucket[chunk->bucket], &chunk->span.age);
+    heap->buckets |= 1u << chunk->bucket;
+}
+
+void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
+{
+    if (bucket_of(chunk) != chunk->bucket) {
+        unbucket(heap, chunk);
+        enter_bucket(heap, chunk);
+    }
+}
+
+static void own_chunk(struct theap *heap, struct chunk *chunk)
+{
+    list_push_back(&heap->chunks, &chunk->span.link);
+    enter_bucket(heap, chunk);
+    heap->chunk_count++;
+    atomic_store_explicit(&chunk->span.owner, heap, memory_order_release);
+}
+
+static void disown_chunk(struct theap *heap, struct chunk *chunk)
+{
+    holes_remove_all(&heap->holes, chunk);
+    unbucket(heap, chunk);
+    list_remove(&chunk->span.link);
+    heap->chunk_count--;
+}
+
+void theap_release_locked(struct theap *heap, struct chunk *chunk)
+{
+    struct core *core = heap->core;
+    HM_ASSERT(atomic_load(&chunk->used) == 0, "only an unused chunk is given back");
+    disown_chunk(heap, chunk);
+    stat_add(&heap->stats.chunks_released, 1);
+    atomic_store_explicit(&chunk->span.owner, NULL, memory_order_relaxed);
+    table_clear(&core->table, chunk);
+    pageheap_free(&core->pages, &chunk->span);
+    core_chunk_put(core, chunk);
+}
+
+void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granules)
+{
+    if (atomic_fetch_sub(&chunk->used, granules) == granules) {
+        theap_release_locked(heap, chunk);
+    } else {
+        theap_rebucket_locked(heap, chunk);
+    }
+}
+
+void theap_drain_locked(struct theap *heap)
+{
+    if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) == NULL) {
+        return;
+    }
+    struct chunk *chunk = atomic_exchange_explicit(&heap->inbox, NULL, memory_order_acq_rel);
+    while (chunk != NULL) {
+        struct chunk *next = chunk->inbox_next;
+        atomic_exchange(&chunk->announced, false);
+        if (atomic_load_explicit(&chunk->span.owner, memory_order_acquire) != heap) {
+            remote_announce(chunk);
+        } else if (atomic_load(&chunk->used) == 0) {
+            theap_release_locked(heap, chunk);
+        } else {
+            theap_rebucket_locked(heap, chunk);
+        }
+        chunk = next;
+    }
+}
+
+/* Lock not held: the page heap may take its time. */
+static bool add_chunk(struct theap *heap)
+{
+    struct core *core = heap->core;
+    struct chunk *chunk = core_chunk_get(core);
+    if (chunk == NULL) {
+        return false;
+    }
+    if (!pageheap_alloc(&core->pages, &chunk->span, CHUNK_BYTES, CHUNK_BYTES, SPAN_CHUNK)) {
+        core_chunk_put(core, chunk);
+        return false;
+    }
+    lock_acquire(&heap->lock);
+    list_init(&chunk->span.link);
+    list_init(&chunk->span.age);
+    carve_init(&heap->holes, chunk, chunk->span.zero);
+    own_chunk(heap, chunk);
+    table_enter(&core->table, chunk);
+    stat_add(&heap->stats.chunks_made, 1);
+    lock_release(&heap->lock);
+    return true;
+}
+
+static void sweep_locked(struct theap *heap, struct chunk *chunk)
+{
+    carve_sweep(&heap->holes, chunk);
+    theap_rebucket_locked(heap, chunk);
+    stat_add(&heap->stats.sweeps, 1);
+}
+
+/* The chunk with the most dead granules, if sweeping it is worth while; NULL if none is. */
+static struct chunk *most_dead(struct theap *heap)
+{
+    if (heap->buckets >> SWEEP_MIN_BUCKET == 0) {
+        return NULL;
+    }
+    return chunk_of_age(heap->bucket[bits_log2(heap->buckets)].next);
+}
+
+void theap_sweep_all_locked(struct theap *heap)
+{
+    for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
+        struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
+        if (chunk_dead(chunk) > 0) {
+            sweep_locked(heap, chunk);
+        }
+    }
+}
+
+bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules)
+{
+    theap_drain_locked(orphan);
+    while (!list_empty(&orphan->chunks)) {
+        struct chunk *chunk = LIST_ENTRY(orphan->chunks.next, struct chunk, span.link);
+        disown_chunk(orphan, chunk);
+        own_chunk(heap, chunk);
+        stat_add(&heap->stats.chunks_adopted, 1);
+        sweep_locked(heap, chunk);
+        if (holes_find(&heap->holes, granules) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Handing out */
+
+/* Address of a hole with room for `granules`, if even at an even granule; sweeps as long as there is something to sweep. */
+static void *find_hole_locked(struct theap *heap, unsigned granules, bool even)
+{
+    for (;;) {
+        void *at = holes_find(&heap->holes, granules);
+        if (at != NULL && even && ((uintptr_t)at & GRANULE_BYTES) != 0 &&
+            holes_length(&heap->holes, at) == granules) {
+            at = holes_find(&heap->holes, granules + 1);
+        }
+        if (at != NULL) {
+            return at;
+        }
+        struct chunk *chunk = most_dead(heap);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        sweep_locked(heap, chunk);
+    }
+}
+
+static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, struct entry *out, bool *zero)
+{
+    unsigned got = 0;
+    theap_drain_locked(heap);
+    while (got < want) {
+        void *at = find_hole_locked(heap, class_granules(class), class >= CLASS_EXACT);
+        if (at == NULL) {
+            break;
+        }
+        struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
+        got += carve_blocks(&heap->holes, chunk, chunk_granule(chunk, (uintptr_t)at), class, want - got,
+                            out + got, zero);
+        theap_rebucket_locked(heap, chunk);
+    }
+    return got;
+}
+
+/* More room when the holes can't serve: chunks of ended threads, then new ones, then, once, all that the heap hides. */
+static bool make_room(struct theap *heap, unsigned granules, bool *tried_all)
+{
+    if (core_adopt(heap->core, heap, granules) || add_chunk(heap)) {
+        return true;
+    }
+    if (*tried_all) {
+        return false;
+    }
+    *tried_all = true;
+    theap_drop_bins(heap, true);
+    lock_acquire(&heap->lock);
+    theap_sweep_all_locked(heap);
+    lock_release(&heap->lock);
+    return true;
+}
+
+static unsigned next_batch(struct theap *heap, unsigned class)
+{
+    struct bin_info *info = &heap->info[class];
+    unsigned limit = bins_max_batch(class);
+    unsigned batch = info->batch;
+    if (batch == 0) {
+        batch = FIRST_BATCH_BYTES / class_bytes[class];
+        batch = batch < 1 ? 1 : batch;
+        batch = batch > FIRST_BATCH ? FIRST_BATCH : batch;
+    }
+    unsigned doubled = 2 * batch < limit ? 2 * batch : limit;
+    info->batch = (uint16_t)doubled;
+    return batch < limit ? batch : limit;
+}
+
+/* Up to `want` blocks to `out`; 0: memory is exhausted. */
+static unsigned fetch(struct theap *heap, unsigned class, size_t bytes, unsigned want, struct entry *out,
+                      bool *zero)
+{
+    bool tried_all = false;
+    for (;;) {
+        lock_acquire(&heap->lock);
+        unsigned got = fill_locked(heap, class, want, out, zero);
+        if (got > 0) {
+            stat_add(&heap->stats.refills, 1);
+            stat_add(&heap->stats.sampled_requested, bytes);
+            stat_add(&heap->stats.sampled_granted, class_bytes[class]);
+        }
+        lock_release(&heap->lock);
+        if (got > 0 || !make_room(heap, class_granules(class) + 1, &tried_all)) {
+            return got;
+        }
+    }
+}
+
+void theap_follow_mode(struct theap *heap)
+{
+    bool closed = atomic_load_explicit(&heap->core->instrumented, memory_order_relaxed);
+    if (HM_UNLIKELY(closed != heap->closed)) {
+        theap_drop_bins(heap, true);
+        bins_discard_arrays(heap);
+        heap->closed = closed;
+    }
+}
+
+void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero)
+{
+    struct entry one;
+    theap_follow_mode(heap);
+    unsigned want = heap->closed ? 1 : next_batch(heap, class);
+    unsigned room = heap->closed ? 0 : bins_reserve(heap, class, want);
+    bool in_bin = room >= want;
+    struct entry *out = in_bin ? bins_end(heap, class) : &one;
+    /* One block at most where the cache can't take more; from several holes only the last one's zero would be known. */
+    unsigned got = fetch(heap, class, bytes, in_bin ? want : 1, out, zero);
+    if (got == 0) {
+        return NULL;
+    }
+    *zero = *zero && got == 1;
+    struct entry newest = out[got - 1];
+    if (in_bin) {
+        bins_advance(heap, class, got - 1);
+    }
+    mark_to_user(newest.mark);
+    pageheap_tick(&heap->core->pages);
+    return newest.block;
+}
+
+static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t align, struct entry *out, bool *zero)
+{
+    unsigned granules = class_granules(class);
+    unsigned step = (unsigned)(align / GRANULE_BYTES);
+    theap_drain_locked(heap);
+    /* A hole of just the size may happen to lie right; one that is longer by the alignment always does. */
+    unsigned lengths[2] = {granules, granules + step};
+    for (unsigned i = 0; i < 2; i++) {
+        void *at = i == 0 ? holes_find(&heap->holes, lengths[i]) : find_hole_locked(heap, lengths[i], false);
+        if (at != NULL) {
+            struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
+            unsigned granule = chunk_granule(chunk, (uintptr_t)at);
+            if (carve_aligned(&heap->holes, chunk, granule, class, align, out, zero)) {
+                theap_rebucket_locked(heap, chunk);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool *zero)
+{
+    bool tried_all = false;
+    for (;;) {
+        struct entry one;
+        lock_acquire(&heap->lock);
+        bool carved = carve_aligned_locked(heap, class, align, &one, zero);
+        lock_release(&heap->lock);
+        if (carved) {
+            mark_to_user(one.mark);
+            return one.block;
+        }
+        unsigned granules = class_granules(class) + (unsigned)(align / GRANULE_BYTES);
+        if (!make_room(heap, granules, &tried_all)) {
+            return NULL;
+        }
+    }
+}
+
+/* Taking back */
+
+/* When half of the heap was flushed since, the bins' blocks keep chunks alive that could go. */
+static void drop_when_much_was_freed(struct theap *heap)
+{
+    size_t half = heap->chunk_count * (CHUNK_GRANULES / 2);
+    if (heap->flushed > DROP_MIN_GRANULES && heap->flushed > half) {
+        theap_drop_bins(heap, true);
+    }
+}
+
+static void settle_one(struct theap *heap, unsigned class, void *block, uint8_t *mark)
+{
+    lock_acquire(&heap->lock);
+    struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)block);
+    mark_store(mark, 0);
+    theap_settle_locked(heap, chunk, class_granules(class));
+    lock_release(&heap->lock);
+}
+
+void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
+{
+    theap_follow_mode(heap);
+    if (heap->closed) {
+        settle_one(heap, class, block, mark);
+        return;
+    }
+    unsigned count = bins_count(heap, class);
+    unsigned room = bins_reserve(heap, class, count + 1);
+    if (room == 0) {
+        settle_one(heap, class, block, mark);
+        return;
+    }
+    if (count == room) {
+        bins_flush(heap, class, (count + 1) / 2, true);
+        drop_when_much_was_freed(heap);
+        pageheap_tick(&heap->core->pages);
+    }
+    struct entry *end = bins_end(heap, class);
+    end->block = block;
+    end->mark = mark;
+    bins_advance(heap, class, 1);
+}
+
+void theap_drop_bins(struct theap *heap, bool trusted)
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+        bins_flush(heap, class, bins_count(heap, class), trusted);
+    }
+    heap->flushed = 0;
+}
+
+void theap_verify(struct theap *heap)
+{
+    size_t chunks = 0;
+    size_t linked = 0;
+    size_t in_holes = 0;
+    lock_acquire(&heap->lock);
+    for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
+        struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
+        HM_CHECK(atomic_load(&chunk->span.owner) == heap, "a heap owns the chunks on its list");
+        HM_CHECK(table_find(&heap->core->table, chunk->span.addr) == chunk, "the table leads to every chunk");
+        HM_CHECK((heap->buckets >> chunk->bucket & 1) != 0, "a bucket's bit is set while it has chunks");
+        chunk_verify(chunk);
+        linked += chunk->linked;
+        chunks++;
+    }
+    holes_verify(&heap->holes, &in_holes);
+    HM_CHECK(chunks == heap->chunk_count, "chunk_count counts the chunks");
+    HM_CHECK(linked == in_holes, "the holes of all chunks are those of the index");
+    lock_release(&heap->lock);
+}

@@ -1,0 +1,135 @@
+#define _GNU_SOURCE 1
+
+#include <errno.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/os.h"
+
+#define ACCESS_RW (PROT_READ | PROT_WRITE)
+
+static void *map_at(void *addr, size_t bytes, int access, int flags)
+{
+    int saved = errno;
+    void *result = mmap(addr, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    errno = saved;
+    return result == MAP_FAILED ? NULL : result;
+}
+
+static void *linux_map(const struct os *os, size_t bytes)
+{
+    (void)os;
+    return map_at(NULL, bytes, ACCESS_RW, MAP_NORESERVE);
+}
+
+static void *linux_reserve(const struct os *os, size_t bytes)
+{
+    (void)os;
+    return map_at(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+}
+
+static bool linux_commit(const struct os *os, void *addr, size_t bytes)
+{
+    (void)os;
+    int saved = errno;
+    bool done = mprotect(addr, bytes, ACCESS_RW) == 0;
+    errno = saved;
+    return done;
+}
+
+static bool linux_unmap(const struct os *os, void *addr, size_t bytes)
+{
+    (void)os;
+    int saved = errno;
+    bool done = munmap(addr, bytes) == 0;
+    errno = saved;
+    return done;
+}
+
+static void *linux_remap(const struct os *os, void *addr, size_t old_bytes, size_t new_bytes)
+{
+    (void)os;
+    int saved = errno;
+    void *result = mremap(addr, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    errno = saved;
+    return result == MAP_FAILED ? NULL : result;
+}
+
+/* Through libc, which caches the break: a raw system call would let its next sbrk hand out memory of ours. */
+static void *linux_move_break(const struct os *os, intptr_t delta)
+{
+    (void)os;
+    int saved = errno;
+    void *before = sbrk(delta);
+    errno = saved;
+    return (intptr_t)before == -1 ? NULL : before;
+}
+
+/* New pages in the place of old ones, for when madvise is filtered. The kernel joins them with the mapping
+ * around them, and so spares the limited number of mappings, if the flags agree: memory of the break has no
+ * MAP_NORESERVE. A wrong guess of what lies below the break costs mappings, nothing else. */
+static bool replace_pages(const struct os *os, void *addr, size_t bytes)
+{
+    bool in_break = (uintptr_t)addr < (uintptr_t)linux_move_break(os, 0);
+    return map_at(addr, bytes, ACCESS_RW, MAP_FIXED | (in_break ? 0 : MAP_NORESERVE)) != NULL;
+}
+
+/* EINVAL (locked pages), ENOMEM and EAGAIN are answers of the kernel about this memory; anything else is a
+ * filter's. */
+static bool linux_purge(const struct os *os, void *addr, size_t bytes)
+{
+    int saved = errno;
+    bool done = madvise(addr, bytes, MADV_DONTNEED) == 0;
+    if (!done && errno != EINVAL && errno != ENOMEM && errno != EAGAIN) {
+        done = replace_pages(os, addr, bytes);
+    }
+    errno = saved;
+    return done;
+}
+
+static bool linux_huge(const struct os *os, void *addr, size_t bytes, enum os_huge huge)
+{
+    (void)os;
+    int saved = errno;
+    bool done = madvise(addr, bytes, huge == OS_HUGE_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0;
+    errno = saved;
+    return done;
+}
+
+static uint64_t linux_now_ms(const struct os *os)
+{
+    (void)os;
+    int saved = errno;
+    struct timespec now = {0};
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    errno = saved;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static struct os linux_os = {
+    .map = linux_map,
+    .reserve = linux_reserve,
+    .commit = linux_commit,
+    .unmap = linux_unmap,
+    .remap = linux_remap,
+    .purge = linux_purge,
+    .huge = linux_huge,
+    .move_break = linux_move_break,
+    .now_ms = linux_now_ms,
+};
+
+/* Threads that race here agree on one write, which others' plain reads of page_size come after. */
+const struct os *os_linux(void)
+{
+    if (HM_UNLIKELY(__atomic_load_n(&linux_os.page_size, __ATOMIC_ACQUIRE) == 0)) {
+        int saved = errno;
+        size_t unknown = 0;
+        size_t page_size = getauxval(AT_PAGESZ);
+        __atomic_compare_exchange_n(&linux_os.page_size, &unknown, page_size, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE);
+        errno = saved;
+    }
+    return &linux_os;
+}

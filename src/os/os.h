@@ -1,0 +1,45 @@
+/* The operating system as a table of functions: the only way to a system call.
+ *
+ * The table is passed down from runtime/, so that a test can build a page heap over its own table and refuse the n-th
+ * call. All sizes and addresses are multiples of page_size. Failure is NULL or false, never an abort; errno is kept by
+ * every function. All functions may be called from any thread, with locks held. */
+#ifndef HM_OS_OS_H
+#define HM_OS_OS_H
+
+#include "base/attr.h"
+
+enum os_huge { OS_HUGE_NEVER, OS_HUGE_ALWAYS };
+
+struct os {
+    /* New zero-filled private memory, readable and writable; NULL when refused. */
+    void *(*map)(const struct os *os, size_t bytes);
+    /* New address space without access or commit charge (PROT_NONE); NULL when refused. */
+    void *(*reserve)(const struct os *os, size_t bytes);
+    /* Makes a part of reserved space readable and writable. */
+    bool (*commit)(const struct os *os, void *addr, size_t bytes);
+    bool (*unmap)(const struct os *os, void *addr, size_t bytes);
+    /* Resizes a mapping that map() made, moving it when it can't stay. NULL: refused and the old one is untouched. */
+    void *(*remap)(const struct os *os, void *addr, size_t old_bytes, size_t new_bytes);
+    /* Gives the pages' memory back now; they read as zero afterwards. False: refused, contents as they were. */
+    bool (*purge)(const struct os *os, void *addr, size_t bytes);
+    /* Advice about transparent huge pages; a refusal has no consequence. */
+    bool (*huge)(const struct os *os, void *addr, size_t bytes, enum os_huge huge);
+    /* Moves the program break by delta bytes and returns where it was before, or NULL when refused. move_break(os, 0)
+     * asks where it is. Foreign sbrk callers move it too: compare the answer with what you expect. */
+    void *(*move_break)(const struct os *os, intptr_t delta);
+    /* Milliseconds of a monotonic clock, cheap and coarse (some 4 ms). */
+    uint64_t (*now_ms)(const struct os *os);
+    size_t page_size;
+    void *context;
+};
+
+/* The kernel's page size and Linux's calls. Reads the page size once; safe before any constructor has run. */
+const struct os *os_linux(void);
+
+/* 64 unpredictable bits; falls back to AT_RANDOM and the clock when getrandom is refused. */
+uint64_t os_random(void);
+
+/* Bytes of this process resident in memory, anonymous part, by /proc/self/statm; 0 when /proc can't be read. */
+size_t os_resident(void);
+
+#endif

@@ -1,0 +1,133 @@
+/* Page heap: hands out spans, takes them back, coalesces at once, gives memory back to the OS.
+ *
+ * Free runs lie in two indexes: dirty (may be resident, reused first because touching them costs no fault)
+ * and clean (zero-filled, not resident). A run never crosses sources, and never mixes dirty with clean: a
+ * freed span coalesces with its dirty neighbours at once, a purged one with its clean neighbours. When
+ * neither index serves a request but neighbours of both sorts together would, they are joined (as dirty)
+ * before the OS is asked for more.
+ *
+ * When dirty runs are purged:
+ *  - by bound: dirty <= max(dirty_floor, live / 8, hold). Beyond it the oldest are purged at once, so memory
+ * follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew from
+ * the OS within decay_ms after pages were given back mean that we gave back too much; hold grows by them, and
+ * halves every decay_ms without such regret;
+ *  - by age: runs dirty for longer than decay_ms, at pageheap_tick (called from slow paths) and at every
+ * free;
+ *  - decay_ms = 0 purges at once, -1 never.
+ * Purging the topmost run of the break lowers the break instead when it is at least trim_bytes long. A run
+ * whose purge is refused stays dirty, and purging is not tried again for decay_ms.
+ *
+ * Failure: alloc and grow return false when the OS gives no more (after purging and trimming to make room
+ * under a limit), with the heap as before. Free never fails: descriptors for it are reserved when a span is
+ * handed out.
+ *
+ * Equations: live + dirty.bytes + clean.bytes = source.from_break + source.from_map (own mappings are counted
+ * apart); no two neighbouring runs of the same source and sort; every run's two page map entries lead to it.
+ *
+ * Locking: every function takes the heap's lock (LOCK_RANK_PAGEHEAP) unless its name ends in _locked. */
+#ifndef HM_PAGE_PAGEHEAP_H
+#define HM_PAGE_PAGEHEAP_H
+
+#include <stdatomic.h>
+
+#include "os/lock.h"
+#include "page/meta.h"
+#include "page/pagemap.h"
+#include "page/runs.h"
+#include "page/source.h"
+
+struct pageheap_options {
+    int64_t decay_ms;   /* 0: at once, -1: never */
+    size_t dirty_floor; /* bytes that may always stay dirty */
+    size_t trim_bytes;  /* lower the break by no less than this */
+    bool use_break;
+    bool huge_never;  /* thp:never */
+    bool huge_always; /* thp:always */
+};
+
+/* One list of everything counted here, for reports and for reading it in one go. */
+#define PAGEHEAP_STATS(X)                                                                                    \
+    X(live, "bytes handed out as spans")                                                                     \
+    X(dirty, "free bytes that may be resident")                                                              \
+    X(clean, "free bytes that are not resident")                                                             \
+    X(own, "bytes in own mappings with the user")                                                            \
+    X(own_cached, "bytes in own mappings kept for reuse")                                                    \
+    X(from_break, "bytes held from the program break")                                                       \
+    X(from_map, "bytes held from mappings, own mappings not counted")                                        \
+    X(hold, "bytes of dirty memory kept because giving them back was regretted")                             \
+    X(purges, "purges")                                                                                      \
+    X(purged, "bytes purged")                                                                                \
+    X(trims, "times the break was lowered")                                                                  \
+    X(trimmed, "bytes by which the break was lowered")                                                       \
+    X(reused_dirty, "bytes handed out without a page fault, because dirty")                                  \
+    X(grows, "times the OS was asked for more")                                                              \
+    X(refusals, "calls that the OS refused")
+
+struct pageheap_stats {
+#define PAGEHEAP_STAT_FIELD(name, text) size_t name;
+    PAGEHEAP_STATS(PAGEHEAP_STAT_FIELD)
+#undef PAGEHEAP_STAT_FIELD
+};
+
+struct pageheap {
+    struct lock lock;
+    const struct os *os;
+    struct pageheap_options options;
+    struct pagemap *map;
+    struct meta *meta;
+    struct meta_pool run_pool;
+    struct source source;
+    struct runs dirty;
+    struct runs clean;
+    struct list ages;           /* dirty runs, oldest first */
+    struct list own;            /* own mappings with the user, by span.link */
+    struct list own_cached;     /* own mappings kept for reuse, oldest first, by span.age */
+    struct pagemap_stock stock; /* for own mappings that move */
+    size_t reserved;            /* run descriptors promised to handed-out spans and own mappings */
+    size_t returned;            /* bytes given back by bound lately; see `hold` */
+    uint64_t returned_at;
+    uint64_t held_at;
+    bool refused; /* a purge was refused, at refused_at */
+    uint64_t refused_at;
+    _Atomic uint64_t due; /* when the oldest run or kept mapping is to be purged; UINT64_MAX: never */
+    struct pageheap_stats stats;
+};
+
+/* The instance is zero-filled. */
+void pageheap_init(struct pageheap *heap, const struct os *os, struct pagemap *map, struct meta *meta,
+                   const struct pageheap_options *options);
+
+/* Fills the caller's descriptor with `bytes` of pages at a multiple of `align` (both > 0 and rounded up to
+ * pages here) and enters it in the page map as `kind`. Sets addr, bytes, kind, source, zero, owner = NULL;
+ * other members stay as they are. `span` must stay where it is until freed. */
+bool pageheap_alloc(struct pageheap *heap, struct span *span, size_t bytes, size_t align,
+                    enum span_kind kind);
+
+/* Takes the pages back; the descriptor is the caller's again (kind SPAN_NONE). */
+void pageheap_free(struct pageheap *heap, struct span *span);
+
+/* Extends the span into free pages behind it (from the OS if it is on top of the break) so that it has at
+ * least `bytes`. */
+bool pageheap_extend(struct pageheap *heap, struct span *span, size_t bytes);
+
+/* Gives the pages behind the first `bytes` (rounded up to pages, > 0) back. Nothing happens if no run
+ * descriptor can be had. */
+void pageheap_shrink(struct pageheap *heap, struct span *span, size_t bytes);
+
+/* Purges what has aged. Cheap when nothing is due. */
+void pageheap_tick(struct pageheap *heap);
+
+/* True when a tick may have something to do: read without a lock. */
+bool pageheap_pending(const struct pageheap *heap);
+
+/* Gives back all that it can: every dirty run, every cached mapping, the top of the break but for `keep`
+ * bytes, whole free mapped runs. Returns bytes given back. */
+size_t pageheap_trim(struct pageheap *heap, size_t keep);
+
+void pageheap_options_set(struct pageheap *heap, const struct pageheap_options *options);
+void pageheap_stats_get(struct pageheap *heap, struct pageheap_stats *stats);
+
+/* Panics with the broken equation. Linear in the number of runs. */
+void pageheap_verify(struct pageheap *heap);
+
+#endif

@@ -1,0 +1,36 @@
+/* HMALLOC_CONF: key:value pairs separated by commas.
+ *
+ *   decay:MS     how long free memory may stay resident: milliseconds, 0 at once, -1 for ever     (default
+ * 1000) floor:SIZE   bytes of free memory that may stay resident whatever the live heap's size (default 4M)
+ *   trim:SIZE    the break is lowered by no less than this                                          (default
+ * 128K) own:SIZE     blocks from this size on get a mapping of their own (default 2M) break:0|1    use the
+ * program break                                                              (default 1)
+ *   thp:auto|always|never   transparent huge pages                                                  (default
+ * auto) check:0|1    1: instrumented mode (default 0) stats:0|1|json          statistics at exit (default 0)
+ *   stats_file:PATH         where to write them; %p is the process id                               (default
+ * stderr)
+ *
+ * SIZE takes the suffixes K, M and G. An unknown key or a bad value costs one warning line each and leaves
+ * the default. Parsing allocates nothing. */
+#ifndef HM_RUNTIME_OPTIONS_H
+#define HM_RUNTIME_OPTIONS_H
+
+#include "heap/core.h"
+
+#define OPTIONS_PATH_MAX 256
+
+enum stats_format { STATS_NONE, STATS_TEXT, STATS_JSON };
+
+struct options {
+    struct core_options core;
+    enum stats_format stats;
+    char stats_file[OPTIONS_PATH_MAX]; /* empty: stderr */
+};
+
+void options_default(struct options *options);
+
+/* Applies `conf` (may be NULL) on top. `report` is called with one line for each thing that is wrong; NULL:
+ * warn(). */
+void options_parse(struct options *options, const char *conf, void (*report)(const char *line));
+
+#endif

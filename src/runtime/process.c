@@ -1,0 +1,87 @@
+#define _GNU_SOURCE 1
+
+#include "runtime/process.h"
+
+#include <errno.h>
+#include <sched.h>
+
+#include "base/check.h"
+#include "runtime/environment.h"
+#include "runtime/fork.h"
+#include "runtime/threads.h"
+
+#define CONF_BYTES 1024
+
+struct core process_core;
+struct theap process_none;
+HM_TLS struct theap *process_heap = &process_none;
+HM_TLS struct thread_exit process_exit;
+struct options process_options;
+const struct process_other *process_other;
+_Atomic uint32_t process_state;
+
+/* The thread that initialises, named by the address of a variable that each thread has its own of. */
+static _Atomic(void *) starter;
+
+static void read_options(void)
+{
+    char buf[CONF_BYTES];
+    options_default(&process_options);
+    if (!environment_untrusted()) {
+        options_parse(&process_options, environment_get("HMALLOC_CONF", buf, sizeof(buf)), NULL);
+    }
+}
+
+/* Only what can't reach the allocator again, in this thread or in another that this one would wait for. */
+static void start_alone(void)
+{
+    read_options();
+    if (process_choose != NULL) {
+        process_other = process_choose();
+    }
+    if (process_other == NULL) {
+        core_init(&process_core, os_linux(), &process_options.core);
+        threads_init();
+    }
+}
+
+/* A call from inside start_alone() has no heap to be served from: someone put a function of their own in the
+ * place of a system call's wrapper, and it allocates. */
+static void wait_for_starter(void)
+{
+    while (atomic_load_explicit(&process_state, memory_order_acquire) != PROCESS_READY) {
+        if (atomic_load_explicit(&starter, memory_order_relaxed) == (void *)&process_heap) {
+            panic("called while it initialises itself: a function that replaces a system call's allocates");
+        }
+        sched_yield();
+    }
+}
+
+/* Registering fork handlers may allocate, and may wait for a lock that another thread holds while it
+ * allocates: both must be served meanwhile. */
+void process_start(void)
+{
+    int saved = errno;
+    uint32_t expected = PROCESS_NEW;
+    if (!atomic_compare_exchange_strong_explicit(&process_state, &expected, PROCESS_STARTING,
+                                                 memory_order_acquire, memory_order_acquire)) {
+        wait_for_starter();
+        errno = saved;
+        return;
+    }
+    atomic_store_explicit(&starter, (void *)&process_heap, memory_order_relaxed);
+    start_alone();
+    atomic_store_explicit(&starter, NULL, memory_order_relaxed);
+    atomic_store_explicit(&process_state, PROCESS_READY, memory_order_release);
+    if (process_other == NULL) {
+        fork_init();
+    }
+    errno = saved;
+}
+
+/* Not left to the first call: fork handlers that are registered before ours run while ours hold the locks,
+ * and two threads that come first could meet a fork in between. */
+__attribute__((constructor)) static void at_load(void)
+{
+    process_ready();
+}

@@ -1,0 +1,433 @@
+#include "page_fixture.h"
+
+static struct fixture *f;
+static struct span a, b, c, d;
+
+static void setup(void)
+{
+    f = fixture_make(&fixture_options, 0, 0);
+}
+
+static void teardown(void)
+{
+    fixture_drop(f);
+}
+
+TestSuite(pageheap, .init = setup, .fini = teardown);
+
+Test(pageheap, the_first_growth_is_small_and_untouched)
+{
+    fixture_alloc(f, &a, 64 * KIB, 64 * KIB);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), 256 * KIB);
+    struct pageheap_stats stats = fixture_stats(f);
+    cr_assert_eq(stats.live, 64 * KIB);
+    cr_assert_eq(stats.clean, 192 * KIB);
+    cr_assert_eq(stats.grows, 1);
+    cr_assert(a.zero && span_is_zero(&a));
+    cr_assert_eq(a.kind, SPAN_LARGE);
+    cr_assert_eq(a.source, SOURCE_BREAK);
+}
+
+Test(pageheap, both_ends_of_a_span_lead_to_it)
+{
+    fixture_alloc(f, &a, 5 * PAGE - 1, 1);
+    cr_assert_eq(a.bytes, 5 * PAGE);
+    cr_assert_eq(pagemap_get(&f->map, a.addr), &a);
+    cr_assert_eq(pagemap_get(&f->map, span_end(&a) - 1), &a);
+    cr_assert_null(pagemap_get(&f->map, a.addr + 2 * PAGE));
+    pageheap_free(&f->heap, &a);
+    cr_assert_eq(a.kind, SPAN_NONE);
+    cr_assert_neq(pagemap_get(&f->map, a.addr), &a);
+}
+
+Test(pageheap, dirty_memory_is_reused_first)
+{
+    fixture_alloc(f, &a, 4 * PAGE, PAGE);
+    memset(span_memory(&a), 1, a.bytes);
+    uintptr_t addr = a.addr;
+    pageheap_free(&f->heap, &a);
+    cr_assert_eq(fixture_stats(f).dirty, 4 * PAGE, "not joined with the clean run behind");
+    fixture_alloc(f, &b, 2 * PAGE, PAGE);
+    cr_assert_eq(b.addr, addr);
+    cr_assert_not(b.zero);
+    cr_assert_eq(fixture_stats(f).reused_dirty, 2 * PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 2 * PAGE, "the rest stays dirty");
+}
+
+Test(pageheap, neighbours_coalesce_at_once)
+{
+    struct span *order[] = {&a, &c, &b};
+    fixture_alloc(f, &a, PAGE, PAGE);
+    fixture_alloc(f, &b, PAGE, PAGE);
+    fixture_alloc(f, &c, PAGE, PAGE);
+    fixture_alloc(f, &d, PAGE, PAGE);
+    size_t runs[] = {1, 2, 1};
+    for (int i = 0; i < 3; i++) {
+        pageheap_free(&f->heap, order[i]);
+        pageheap_verify(&f->heap);
+        cr_assert_eq(f->heap.dirty.count, runs[i]);
+    }
+    cr_assert_eq(f->heap.dirty.bytes, 3 * PAGE);
+}
+
+Test(pageheap, dirty_and_clean_neighbours_are_joined_before_growing)
+{
+    fixture_alloc(f, &a, 192 * KIB, PAGE);
+    pageheap_free(&f->heap, &a);
+    struct pageheap_stats before = fixture_stats(f);
+    cr_assert(before.dirty == 192 * KIB && before.clean == 64 * KIB);
+    fixture_alloc(f, &b, 256 * KIB - PAGE, PAGE);
+    struct pageheap_stats after = fixture_stats(f);
+    cr_assert_eq(after.grows, before.grows);
+    cr_assert_eq(after.reused_dirty, 192 * KIB);
+    cr_assert_eq(after.clean, PAGE, "what isn't needed keeps its sort");
+    cr_assert_not(b.zero);
+}
+
+Test(pageheap, free_memory_on_top_counts_when_growing)
+{
+    fixture_alloc(f, &a, PAGE, PAGE);
+    fixture_alloc(f, &b, MIB, PAGE);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), PAGE + MIB, "255 pages short only");
+    cr_assert_eq(b.addr, span_end(&a));
+}
+
+Test(pageheap, growth_steps_are_an_eighth)
+{
+    fixture_alloc(f, &a, 64 * MIB, PAGE);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), 64 * MIB);
+    fixture_alloc(f, &b, PAGE, PAGE);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), 72 * MIB);
+}
+
+Test(pageheap, aligned_spans_pack_without_gaps)
+{
+    static struct span chunk[512];
+    fake_os_foreign_sbrk(&f->fake, 3 * (intptr_t)PAGE + 5);
+    for (size_t i = 0; i < 512; i++) {
+        fixture_alloc(f, &chunk[i], 64 * KIB, 64 * KIB);
+        cr_assert(i == 0 || chunk[i].addr == span_end(&chunk[i - 1]));
+    }
+    struct pageheap_stats stats = fixture_stats(f);
+    cr_assert_leq(stats.clean, stats.live / 8 + 256 * KIB);
+    for (size_t i = 0; i < 512; i += 2) {
+        pageheap_free(&f->heap, &chunk[i]);
+    }
+    size_t held = stats.from_break;
+    for (size_t i = 0; i < 512; i += 2) {
+        fixture_alloc(f, &chunk[i], 64 * KIB, 64 * KIB);
+    }
+    cr_assert_eq(fixture_stats(f).from_break, held);
+}
+
+Test(pageheap, large_alignments_leave_their_rests_free)
+{
+    for (size_t align = PAGE; align <= 16 * MIB; align *= 2) {
+        fixture_alloc(f, &a, 3 * PAGE, align);
+        pageheap_verify(&f->heap);
+        pageheap_free(&f->heap, &a);
+    }
+    cr_assert_eq(fixture_stats(f).live, 0);
+    cr_assert_not(pageheap_alloc(&f->heap, &a, PAGE, (size_t)1 << 62, SPAN_LARGE));
+    cr_assert_not(pageheap_alloc(&f->heap, &a, SIZE_MAX, PAGE, SPAN_LARGE));
+    cr_assert_not(pageheap_alloc(&f->heap, &a, (size_t)PTRDIFF_MAX, PAGE, SPAN_LARGE));
+    pageheap_verify(&f->heap);
+}
+
+Test(pageheap, extending_takes_what_is_behind)
+{
+    fixture_alloc(f, &a, 2 * PAGE, PAGE);
+    fixture_alloc(f, &b, 2 * PAGE, PAGE);
+    fixture_alloc(f, &c, 2 * PAGE, PAGE);
+    span_mark(&a, 0, PAGE, 42);
+    cr_assert_not(pageheap_extend(&f->heap, &a, 3 * PAGE), "b is in the way");
+    pageheap_free(&f->heap, &b);
+    cr_assert(pageheap_extend(&f->heap, &a, 2 * PAGE + 1));
+    cr_assert_eq(a.bytes, 3 * PAGE);
+    cr_assert_not(pageheap_extend(&f->heap, &a, 5 * PAGE), "c is in the way");
+    cr_assert_eq(a.bytes, 3 * PAGE);
+    cr_assert(pageheap_extend(&f->heap, &a, PAGE), "it has that already");
+    cr_assert_eq(a.bytes, 3 * PAGE);
+    cr_assert(span_marked(&a, 2 * PAGE, PAGE, 42));
+    cr_assert_eq(pagemap_get(&f->map, a.addr + PAGE), NULL);
+    cr_assert(pageheap_extend(&f->heap, &c, 10 * MIB), "from the break");
+    cr_assert_eq(c.bytes, 10 * MIB);
+    pageheap_verify(&f->heap);
+}
+
+Test(pageheap, shrinking_gives_the_end_back)
+{
+    fixture_alloc(f, &a, 10 * PAGE, PAGE);
+    fixture_alloc(f, &b, PAGE, PAGE);
+    span_mark(&a, 0, PAGE, 42);
+    pageheap_shrink(&f->heap, &a, 3 * PAGE + 1);
+    cr_assert_eq(a.bytes, 4 * PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 6 * PAGE);
+    pageheap_shrink(&f->heap, &a, 4 * PAGE);
+    cr_assert_eq(a.bytes, 4 * PAGE);
+    fixture_alloc(f, &c, 6 * PAGE, PAGE);
+    cr_assert_eq(c.addr, span_end(&a));
+    cr_assert(span_marked(&a, 4 * PAGE, PAGE, 42));
+    cr_assert_eq(pagemap_get(&f->map, span_end(&a) - 1), &a);
+}
+
+Test(pageheap, sources_never_join)
+{
+    fixture_drop(f);
+    f = fixture_make(&fixture_options, 256 * KIB, 0);
+    fixture_alloc(f, &a, 200 * KIB, PAGE);
+    fixture_alloc(f, &b, 200 * KIB, PAGE);
+    cr_assert_eq(a.source, SOURCE_BREAK);
+    cr_assert_eq(b.source, SOURCE_MAP);
+    struct pageheap_stats stats = fixture_stats(f);
+    cr_assert_eq(stats.from_map, 256 * KIB);
+    pageheap_free(&f->heap, &a);
+    pageheap_free(&f->heap, &b);
+    pageheap_verify(&f->heap);
+    cr_assert_eq(f->heap.source.mappings, 1);
+}
+
+Test(pageheap, a_foreign_break_is_no_obstacle)
+{
+    fixture_alloc(f, &a, 256 * KIB, PAGE);
+    char *foreign = fake_os_foreign_sbrk(&f->fake, 1000);
+    memset(foreign, 9, 1000);
+    cr_assert_not(pageheap_extend(&f->heap, &a, 300 * KIB));
+    fixture_alloc(f, &b, 256 * KIB, PAGE);
+    cr_assert_geq(b.addr, (uintptr_t)foreign + 1000);
+    memset(span_memory(&a), 1, a.bytes);
+    memset(span_memory(&b), 2, b.bytes);
+    pageheap_free(&f->heap, &a);
+    pageheap_free(&f->heap, &b);
+    pageheap_trim(&f->heap, 0);
+    pageheap_verify(&f->heap);
+    cr_assert_eq(foreign[0], 9);
+    cr_assert_eq(foreign[999], 9);
+}
+
+Test(pageheap, memory_under_a_limit_is_found_again)
+{
+    struct pageheap_options options = fixture_options;
+    options.dirty_floor = 64 * MIB;
+    pageheap_options_set(&f->heap, &options);
+    fixture_alloc(f, &a, MIB, PAGE);
+    fixture_alloc(f, &b, 8 * MIB, PAGE);
+    size_t leaf = sizeof(struct pagemap_leaf);
+    fake_os_limit(&f->fake, f->fake.mapped + fake_os_break_bytes(&f->fake) + leaf + 64 * KIB);
+    cr_assert_not(pageheap_alloc(&f->heap, &c, 8 * MIB, PAGE, SPAN_LARGE));
+    pageheap_verify(&f->heap);
+    pageheap_free(&f->heap, &b);
+    cr_assert(mapping_alloc(&f->heap, &c, 8 * MIB, PAGE), "the top of the break makes room for it");
+    mapping_free(&f->heap, &c);
+    cr_assert_eq(fixture_stats(f).own_cached, 8 * MIB);
+    fixture_alloc(f, &d, 8 * MIB, PAGE);
+    pageheap_verify(&f->heap);
+}
+
+Test(pageheap, freeing_needs_no_memory_for_descriptors)
+{
+    static struct span span[3000];
+    for (size_t i = 0; i < 3000; i++) {
+        fixture_alloc(f, &span[i], PAGE, PAGE);
+    }
+    fake_os_refuse_kind(&f->fake, FAKE_RESERVE, true);
+    fake_os_refuse_kind(&f->fake, FAKE_MAP, true);
+    f->meta.left = 0;
+    for (size_t i = 0; i < 3000; i += 2) {
+        pageheap_free(&f->heap, &span[i]);
+    }
+    struct pageheap_stats stats = fixture_stats(f);
+    cr_assert_eq(stats.live, 1500 * PAGE);
+}
+
+Test(pageheap, huge_page_advice_follows_the_options)
+{
+    fixture_alloc(f, &a, 4 * MIB, PAGE);
+    cr_assert_eq(f->fake.calls[FAKE_HUGE], 1, "for the page map's leaf only");
+    struct pageheap_options options = fixture_options;
+    options.huge_always = true;
+    pageheap_options_set(&f->heap, &options);
+    fixture_alloc(f, &b, 4 * MIB, PAGE);
+    cr_assert_eq(f->fake.last_advice, OS_HUGE_ALWAYS);
+    cr_assert_geq(f->fake.last_huge.end, span_end(&b));
+    options.huge_always = false;
+    options.huge_never = true;
+    pageheap_options_set(&f->heap, &options);
+    fixture_alloc(f, &c, 8 * MIB, PAGE);
+    cr_assert_eq(f->fake.last_advice, OS_HUGE_NEVER);
+    cr_assert_geq(f->fake.last_huge.end, span_end(&c));
+}
+
+/* The model: what was handed out, with the pattern in it. */
+#define SPANS 200
+
+struct model {
+    struct fixture *f;
+    size_t page;
+    struct span span[SPANS];
+    bool own[SPANS];
+    uint64_t tag[SPANS];
+    uint64_t next_tag;
+};
+
+static void model_alloc(struct model *m, size_t i)
+{
+    struct span *span = &m->span[i];
+    size_t pages = 1 + (size_t)rand() % ((size_t)1 << (rand() % 9));
+    size_t align = m->page << (rand() % 3 == 0 ? rand() % 6 : 0);
+    bool own = rand() % 16 == 0;
+    bool done = own ? mapping_alloc(&m->f->heap, span, pages * m->page, align)
+                    : pageheap_alloc(&m->f->heap, span, pages * m->page, align, SPAN_LARGE);
+    if (!done) {
+        cr_assert_eq(span->kind, SPAN_NONE);
+        return;
+    }
+    m->own[i] = own;
+    cr_assert_eq(span->addr % align, 0);
+    cr_assert_geq(span->bytes, pages * m->page);
+    cr_assert(!span->zero || span_is_zero(span), "zero is claimed of zero memory only");
+    m->tag[i] = ++m->next_tag << 32;
+    span_mark(span, 0, m->page, m->tag[i]);
+}
+
+static void model_resize(struct model *m, size_t i)
+{
+    struct span *span = &m->span[i];
+    size_t old = span->bytes;
+    size_t bytes = (1 + (size_t)rand() % (2 * old / m->page)) * m->page;
+    bool done = true;
+    if (m->own[i]) {
+        done = mapping_resize(&m->f->heap, span, bytes);
+    } else if (bytes > old) {
+        done = pageheap_extend(&m->f->heap, span, bytes);
+    } else {
+        pageheap_shrink(&m->f->heap, span, bytes);
+    }
+    cr_assert(done || span->bytes == old);
+    cr_assert(!done || span->bytes >= bytes);
+    size_t kept = span->bytes < old ? span->bytes : old;
+    cr_assert(span_marked(span, kept, m->page, m->tag[i]));
+    span_mark(span, kept, m->page, m->tag[i]);
+}
+
+static void model_free(struct model *m, size_t i)
+{
+    cr_assert(span_marked(&m->span[i], m->span[i].bytes, m->page, m->tag[i]), "contents are untouched");
+    if (m->own[i]) {
+        mapping_free(&m->f->heap, &m->span[i]);
+    } else {
+        pageheap_free(&m->f->heap, &m->span[i]);
+    }
+    cr_assert_eq(m->span[i].kind, SPAN_NONE);
+}
+
+static void model_other(struct model *m)
+{
+    int what = rand() % 40;
+    m->f->fake.now_ms += (uint64_t)(rand() % 30);
+    if (what == 0) {
+        pageheap_trim(&m->f->heap, (size_t)(rand() % 64) * m->page);
+    } else if (what == 1) {
+        fake_os_foreign_sbrk(&m->f->fake, rand() % 5000);
+    } else if (what < 8) {
+        pageheap_tick(&m->f->heap);
+    }
+}
+
+static void model_step(struct model *m)
+{
+    size_t i = (size_t)rand() % SPANS;
+    if (m->span[i].kind == SPAN_NONE) {
+        model_alloc(m, i);
+    } else if (rand() % 4 == 0) {
+        model_resize(m, i);
+    } else {
+        model_free(m, i);
+    }
+    model_other(m);
+    pageheap_verify(&m->f->heap);
+}
+
+static void model_end(struct model *m)
+{
+    for (size_t i = 0; i < SPANS; i++) {
+        if (m->span[i].kind != SPAN_NONE) {
+            model_free(m, i);
+        }
+    }
+    pageheap_trim(&m->f->heap, 0);
+    struct pageheap_stats stats = fixture_stats(m->f);
+    cr_assert_eq(stats.live + stats.own, 0);
+    cr_assert_eq(m->f->heap.reserved, 0);
+}
+
+static struct model *model_make(const struct pageheap_options *options, size_t break_bytes, size_t page)
+{
+    struct model *m = calloc(1, sizeof(*m));
+    m->f = fixture_make(options, break_bytes, page);
+    m->page = page;
+    return m;
+}
+
+static void model_drop(struct model *m)
+{
+    fixture_drop(m->f);
+    free(m);
+}
+
+Test(pageheap_model, random_traces)
+{
+    int64_t decays[] = {500, 0, -1, 20};
+    for (unsigned seed = 0; seed < 8; seed++) {
+        struct pageheap_options options = fixture_options;
+        options.decay_ms = decays[seed % 4];
+        options.use_break = seed != 3;
+        options.dirty_floor = seed % 3 * MIB;
+        srand(seed);
+        struct model *m = model_make(&options, seed % 2 == 0 ? 0 : 4 * MIB, seed == 5 ? 16 * KIB : PAGE);
+        for (int step = 0; step < 4000; step++) {
+            model_step(m);
+        }
+        model_end(m);
+        struct pageheap_stats stats = fixture_stats(m->f);
+        cr_assert_eq(stats.dirty + stats.own_cached + stats.from_map, 0, "all is given back");
+        model_drop(m);
+    }
+}
+
+Test(pageheap_model, random_traces_under_a_limit)
+{
+    for (unsigned seed = 0; seed < 4; seed++) {
+        srand(seed);
+        struct model *m = model_make(&fixture_options, 0, PAGE);
+        fake_os_limit(&m->f->fake, 6 * MIB + seed * MIB);
+        for (int step = 0; step < 3000; step++) {
+            model_step(m);
+        }
+        cr_assert_gt(fixture_stats(m->f).refusals, 0);
+        model_end(m);
+        model_drop(m);
+    }
+}
+
+/* The n-th call is refused, for every n of this trace. */
+Test(pageheap_model, every_call_may_be_refused)
+{
+    bool fired = true;
+    for (size_t n = 1; fired; n++) {
+        struct pageheap_options options = fixture_options;
+        options.decay_ms = 20;
+        options.dirty_floor = 64 * KIB;
+        options.huge_always = true;
+        srand(7);
+        struct model *m = model_make(&options, 3 * MIB, PAGE);
+        fake_os_refuse_nth(&m->f->fake, n);
+        for (int step = 0; step < 150; step++) {
+            model_step(m);
+        }
+        fired = fake_os_fired(&m->f->fake);
+        fake_os_refuse_nth(&m->f->fake, 0);
+        model_end(m);
+        model_drop(m);
+    }
+}
