@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "chunk/class.h"
+#include "page/slab.h"
 #include "page/span.h"
 
 #define CHUNK_BYTES    65536u
@@ -36,6 +37,7 @@ struct chunk {
     uint32_t bucket;              /* which list span.age is on; owner's lock */
     _Atomic bool announced;       /* in some thread heap's inbox */
     struct chunk *inbox_next;     /* written by whoever set `announced` */
+    struct slab *slab;            /* where the descriptor comes from */
     _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];
 };
 

@@ -17,7 +17,7 @@
 #define TABLE_BIN_OFFSETS 512
 
 struct chunk_table {
-    struct span none;                         /* owner NULL: matches no thread heap */
+    _Alignas(struct chunk) struct span none;  /* owner NULL: matches no thread heap */
     _Atomic uintptr_t base;                   /* first address of the window, 64 KiB aligned */
     struct pagemap *pages;
     uint16_t bin_offset[TABLE_BIN_OFFSETS];

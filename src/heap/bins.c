@@ -36,47 +36,42 @@ static unsigned max_capacity(unsigned class)
     return capacity;
 }
 
-static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity, unsigned count)
+struct entry *bins_bottom(struct theap *heap, unsigned class)
 {
-    struct bin *bin = &heap->bin[class];
-    heap->info[class].bottom = bottom;
-    heap->info[class].capacity = (uint16_t)capacity;
-    bin->top = bottom == NULL ? 0 : offset_of(heap, bottom + count);
-    bin->limit = bottom == NULL ? 0 : offset_of(heap, bottom + capacity);
+    return entry_at(heap, heap->bin[class].limit) - heap->info[class].capacity;
 }
 
-unsigned bins_count(const struct theap *heap, unsigned class)
+unsigned bins_count(struct theap *heap, unsigned class)
 {
-    const struct entry *bottom = heap->info[class].bottom;
-    return bottom == NULL
-               ? 0
-               : (unsigned)((heap->bin[class].top - offset_of(heap, bottom)) / sizeof(struct entry));
+    return (unsigned)(entry_at(heap, heap->bin[class].top) - bins_bottom(heap, class));
+}
+
+static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity, unsigned count)
+{
+    heap->info[class].capacity = (uint16_t)capacity;
+    heap->bin[class].top = offset_of(heap, bottom + count);
+    heap->bin[class].limit = offset_of(heap, bottom + capacity);
 }
 
 unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count)
 {
-    struct bin_info *info = &heap->info[class];
+    unsigned old_capacity = heap->info[class].capacity;
     unsigned limit = max_capacity(class);
-    unsigned capacity = info->bottom != NULL ? info->capacity : BINS_MIN_CAPACITY;
+    unsigned capacity = old_capacity != 0 ? old_capacity : BINS_MIN_CAPACITY;
     while (capacity < count && capacity < limit) {
         capacity = 2 * capacity + 1;
     }
-    if (info->bottom == NULL || capacity > info->capacity) {
-        struct entry *bottom = core_array_get(heap->core, capacity);
-        if (bottom != NULL) {
-            struct entry *old = info->bottom;
-            unsigned used = bins_count(heap, class);
-            unsigned old_capacity = info->capacity;
-            if (old != NULL) {
-                memcpy(bottom + 1, old + 1, used * sizeof *old);
-            }
-            set_array(heap, class, bottom, capacity, used);
-            if (old != NULL) {
-                core_array_put(heap->core, old, old_capacity);
-            }
+    struct entry *bottom = capacity > old_capacity ? core_array_get(heap->core, capacity) : NULL;
+    if (bottom != NULL) {
+        struct entry *old = bins_bottom(heap, class);
+        unsigned used = bins_count(heap, class);
+        memcpy(bottom + 1, old + 1, used * sizeof *old);
+        set_array(heap, class, bottom, capacity, used);
+        if (old_capacity != 0) {
+            core_array_put(heap->core, old, old_capacity);
         }
     }
-    return info->bottom != NULL ? info->capacity : 0;
+    return heap->info[class].capacity;
 }
 
 struct entry *bins_end(struct theap *heap, unsigned class)
@@ -143,7 +138,7 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     if (count == 0) {
         return;
     }
-    struct entry *bottom = heap->info[class].bottom;
+    struct entry *bottom = bins_bottom(heap, class);
     unsigned used = bins_count(heap, class);
     if (class < CLASS_IN_CHUNK) {
         flush_small(heap, class, bottom + 1, count, trusted);
@@ -157,12 +152,11 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
 void bins_discard_arrays(struct theap *heap)
 {
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
-        struct bin_info *info = &heap->info[class];
-        if (info->bottom != NULL) {
+        if (heap->info[class].capacity != 0) {
             HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
-            core_array_put(heap->core, info->bottom, info->capacity);
-            set_array(heap, class, NULL, 0, 0);
-            info->batch = 0;
+            core_array_put(heap->core, bins_bottom(heap, class), heap->info[class].capacity);
+            set_array(heap, class, &heap->none, 0, 0);
+            heap->info[class].batch = 0;
         }
     }
 }

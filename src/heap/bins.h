@@ -14,8 +14,11 @@ unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count);
 struct entry *bins_end(struct theap *heap, unsigned class);
 void bins_advance(struct theap *heap, unsigned class, unsigned count);
 
+/* The bin's array, from its bottom; the heap's `none` while it has none. */
+struct entry *bins_bottom(struct theap *heap, unsigned class);
+
 /* Entries in the bin. */
-unsigned bins_count(const struct theap *heap, unsigned class);
+unsigned bins_count(struct theap *heap, unsigned class);
 
 /* Empties the older `count` entries of the bin into chunks or the page heap. Lock not held. `trusted` as in theap_drop_bins. */
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "heap/bins.h"
 #include "heap/large.h"
@@ -16,13 +17,22 @@ static unsigned array_size_of(unsigned capacity)
     return index;
 }
 
+static bool chunk_busy(const void *object)
+{
+    const struct chunk *chunk = object;
+    return atomic_load(&chunk->announced);
+}
+
+static size_t whole_lines(size_t bytes)
+{
+    return bits_align_up(bytes, HM_CACHE_LINE);
+}
+
 static void init_pools(struct core *core)
 {
-    lock_init(&core->pool_lock, LOCK_RANK_POOL);
-    meta_pool_init(&core->chunk_pool, &core->meta, sizeof(struct chunk));
-    meta_pool_init(&core->span_pool, &core->meta, (sizeof(struct span) + HM_CACHE_LINE - 1) & ~(size_t)(HM_CACHE_LINE - 1));
-    meta_pool_init(&core->theap_pool, &core->meta,
-                   (sizeof(struct theap) + HM_CACHE_LINE - 1) & ~(size_t)(HM_CACHE_LINE - 1));
+    slab_pool_init(&core->chunk_pool, &core->meta, sizeof(struct chunk), chunk_busy);
+    meta_pool_init(&core->span_pool, &core->meta, whole_lines(sizeof(struct span)));
+    meta_pool_init(&core->theap_pool, &core->meta, whole_lines(sizeof(struct theap)));
     for (unsigned i = 0; i < CORE_ARRAY_SIZES; i++) {
         meta_pool_init(&core->array_pool[i], &core->meta, (8u << i) * sizeof(struct entry));
     }
@@ -47,44 +57,36 @@ void core_init(struct core *core, const struct os *os, const struct core_options
 
 /* Pools */
 
-static void *pool_get(struct core *core, struct meta_pool *pool)
-{
-    lock_acquire(&core->pool_lock);
-    void *object = meta_pool_get(pool);
-    lock_release(&core->pool_lock);
-    return object;
-}
-
-static void pool_put(struct core *core, struct meta_pool *pool, void *object)
-{
-    lock_acquire(&core->pool_lock);
-    meta_pool_put(pool, object);
-    lock_release(&core->pool_lock);
-}
-
 struct chunk *core_chunk_get(struct core *core)
 {
-    return pool_get(core, &core->chunk_pool);
+    struct slab *slab;
+    struct chunk *chunk = slab_get(&core->chunk_pool, &slab);
+    if (chunk != NULL) {
+        chunk->slab = slab;
+    }
+    return chunk;
 }
 
 void core_chunk_put(struct core *core, struct chunk *chunk)
 {
-    pool_put(core, &core->chunk_pool, chunk);
+    /* In step with the page heap: memory that it learned to keep will want descriptors again. */
+    size_t pages = core->pages.stats.hold + core->options.pages.dirty_floor;
+    slab_put(&core->chunk_pool, chunk->slab, chunk, pages / CHUNK_BYTES * sizeof *chunk);
 }
 
 struct span *core_span_get(struct core *core)
 {
-    return pool_get(core, &core->span_pool);
+    return meta_pool_get(&core->span_pool);
 }
 
 void core_span_put(struct core *core, struct span *span)
 {
-    pool_put(core, &core->span_pool, span);
+    meta_pool_put(&core->span_pool, span);
 }
 
 struct entry *core_array_get(struct core *core, unsigned capacity)
 {
-    struct entry *bottom = pool_get(core, &core->array_pool[array_size_of(capacity)]);
+    struct entry *bottom = meta_pool_get(&core->array_pool[array_size_of(capacity)]);
     if (bottom != NULL) {
         memset(bottom, 0, sizeof *bottom);
     }
@@ -93,7 +95,7 @@ struct entry *core_array_get(struct core *core, unsigned capacity)
 
 void core_array_put(struct core *core, struct entry *bottom, unsigned capacity)
 {
-    pool_put(core, &core->array_pool[array_size_of(capacity)], bottom);
+    meta_pool_put(&core->array_pool[array_size_of(capacity)], bottom);
 }
 
 /* The last freed large blocks, so that a second free of one can be told from a wild pointer. */
@@ -149,7 +151,7 @@ static void set_state(struct core *core, struct theap *heap, enum theap_state st
 
 static struct theap *make_theap(struct core *core)
 {
-    struct theap *heap = pool_get(core, &core->theap_pool);
+    struct theap *heap = meta_pool_get(&core->theap_pool);
     if (heap != NULL) {
         theap_init(heap, core, core->secret);
         list_push_back(&core->registry.all, &heap->in_registry);
@@ -231,14 +233,14 @@ void core_fork_prepare(struct core *core)
         lock_acquire(&theap_of_registry(node)->lock);
     }
     lock_acquire(&core->pages.lock);
-    lock_acquire(&core->pool_lock);
+    lock_acquire(&core->chunk_pool.lock);
     lock_acquire(&core->meta.lock);
 }
 
 static void unlock_all(struct core *core, void (*unlock)(struct lock *lock))
 {
     unlock(&core->meta.lock);
-    unlock(&core->pool_lock);
+    unlock(&core->chunk_pool.lock);
     unlock(&core->pages.lock);
     for (struct list *node = core->registry.all.prev; node != &core->registry.all; node = node->prev) {
         unlock(&theap_of_registry(node)->lock);
@@ -295,14 +297,14 @@ static void verify_bins(struct theap *heap)
 {
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         unsigned count = bins_count(heap, class);
-        const struct entry *bottom = heap->info[class].bottom;
+        const struct entry *bottom = bins_bottom(heap, class);
         for (unsigned i = 1; i <= count; i++) {
             unsigned value = mark_load(bottom[i].mark);
             HM_CHECK((value & CODE_CACHED) != 0, "a bin's entries are marked cached");
             HM_CHECK(class >= CLASS_IN_CHUNK || code_class(value & ~CODE_CACHED) == class,
                      "a bin's entries are of its class");
         }
-        HM_CHECK(bottom == NULL || bottom->block == NULL, "a bin's bottom is zero");
+        HM_CHECK(bottom->block == NULL, "a bin's bottom is zero");
     }
 }
 
@@ -317,4 +319,5 @@ void core_verify(struct core *core, struct theap *self)
     }
     lock_release(&core->registry.lock);
     pageheap_verify(&core->pages);
+    slab_pool_verify(&core->chunk_pool);
 }

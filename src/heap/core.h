@@ -1,12 +1,13 @@
 /* Core: one instance of the whole allocator over one OS table. The process has one (runtime/); tests make their own.
  *
- * Lock order: registry.lock, theap.lock, pages.lock, pool_lock, meta.lock (os/lock.h). */
+ * Lock order: registry.lock, theap.lock, pages.lock, chunk_pool.lock, meta.lock (os/lock.h). */
 #ifndef HM_HEAP_CORE_H
 #define HM_HEAP_CORE_H
 
 #include "chunk/table.h"
 #include "heap/theap.h"
 #include "page/pageheap.h"
+#include "page/slab.h"
 
 #define CORE_ARRAY_SIZES 5  /* arrays of 7, 15, 31, 63, 127 entries */
 #define CORE_FREED_NOTES 64 /* large blocks whose free is remembered */
@@ -27,28 +28,28 @@ struct registry {
     size_t made_count;
 };
 
+/* The large tables come first and last, so that what every process touches lies close together. */
 struct core {
     struct chunk_table table; /* first: the fast path reaches everything from one address */
     const struct os *os;
     struct core_options options;
     uint64_t secret;
+    _Atomic bool instrumented;
     struct registry registry;
-    struct pageheap pages;
     struct meta meta;
-    struct lock pool_lock;
-    struct meta_pool chunk_pool;
+    struct slab_pool chunk_pool;
     struct meta_pool span_pool;
     struct meta_pool theap_pool;
     struct meta_pool array_pool[CORE_ARRAY_SIZES];
-    _Atomic bool instrumented;
     _Atomic unsigned freed_next;
     _Atomic uintptr_t freed[CORE_FREED_NOTES];
+    struct pageheap pages;
     struct pagemap map;
 };
 
 void core_init(struct core *core, const struct os *os, const struct core_options *options);
 
-/* Descriptors, under pool_lock. NULL: the OS refused. */
+/* Descriptors. NULL: the OS refused. */
 struct chunk *core_chunk_get(struct core *core);
 void core_chunk_put(struct core *core, struct chunk *chunk);
 struct span *core_span_get(struct core *core);

@@ -20,6 +20,7 @@ void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t al
     bool cacheable = heap != NULL && bytes <= CLASS_MAX_BYTES && bytes > CLASS_CHUNK_BYTES &&
                      align <= core->os->page_size;
     unsigned class = cacheable ? class_of(bytes) : NO_BIN;
+    size_t requested = bytes;
     size_t sum;
     bytes = cacheable ? class_bytes[class] : bytes;
     if (!bits_add(bytes, align + core->os->page_size, &sum)) {
@@ -36,15 +37,13 @@ void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t al
         return NULL;
     }
     span->bin = (uint16_t)class;
-    list_init(&span->age);
-    if (span->kind != SPAN_OWN) {
-        list_init(&span->link);
-    }
     atomic_store_explicit(&span->owner, cacheable ? heap : NULL, memory_order_relaxed);
     mark_store(&span->mark, LARGE_USER);
     *zero = span->zero;
     if (heap != NULL) {
         stat_add(&heap->stats.large_allocs, 1);
+        stat_add(&heap->stats.large_requested, requested);
+        stat_add(&heap->stats.large_granted, bytes);
     }
     return (void *)span->addr;
 }

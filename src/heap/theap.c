@@ -12,7 +12,7 @@
 #define SWEEP_MIN_BUCKET  7u          /* 2^7 granules: 1/32 of a chunk */
 #define FIRST_BATCH_BYTES 512u        /* what a bin's first refill fetches, */
 #define FIRST_BATCH       4u          /* and in blocks */
-#define DROP_MIN_GRANULES ((size_t)65536) /* 1 MiB flushed makes dropping the bins worth while */
+#define DROP_MIN_GRANULES ((size_t)32768) /* 512 KiB flushed make dropping the bins worth while */
 
 void theap_init(struct theap *heap, struct core *core, uint64_t secret)
 {
@@ -270,6 +270,7 @@ static unsigned fetch(struct theap *heap, unsigned class, size_t bytes, unsigned
         unsigned got = fill_locked(heap, class, want, out, zero);
         if (got > 0) {
             stat_add(&heap->stats.refills, 1);
+            stat_add(&heap->stats.carved, got);
             stat_add(&heap->stats.sampled_requested, bytes);
             stat_add(&heap->stats.sampled_granted, class_bytes[class]);
         }
@@ -326,6 +327,7 @@ static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t alig
             struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
             unsigned granule = chunk_granule(chunk, (uintptr_t)at);
             if (carve_aligned(&heap->holes, chunk, granule, class, align, out, zero)) {
+                stat_add(&heap->stats.carved, 1);
                 theap_rebucket_locked(heap, chunk);
                 return true;
             }
@@ -355,11 +357,11 @@ void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool
 
 /* Taking back */
 
-/* When half of the heap was flushed since, the bins' blocks keep chunks alive that could go. */
+/* When a quarter of the heap was flushed since, the bins' blocks may keep chunks alive that could go. */
 static void drop_when_much_was_freed(struct theap *heap)
 {
-    size_t half = heap->chunk_count * (CHUNK_GRANULES / 2);
-    if (heap->flushed > DROP_MIN_GRANULES && heap->flushed > half) {
+    size_t quarter = heap->chunk_count * (CHUNK_GRANULES / 4);
+    if (heap->flushed > DROP_MIN_GRANULES && heap->flushed > quarter) {
         theap_drop_bins(heap, true);
     }
 }

@@ -28,9 +28,8 @@ struct bin {
 };
 
 struct bin_info {
-    struct entry *bottom;  /* NULL: no array yet */
-    uint16_t capacity;     /* entries, the bottom not counted */
-    uint16_t batch;        /* blocks that the next refill wants */
+    uint16_t capacity; /* entries of its array, the bottom not counted; 0: it has none */
+    uint16_t batch;    /* blocks that the next refill wants */
 };
 
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
@@ -40,6 +39,7 @@ enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
 /* What a thread heap counts; all off the fast path, under the lock. */
 #define THEAP_STATS(X)                                                                                       \
     X(refills, "times a bin was filled from holes")                                                          \
+    X(carved, "blocks carved out of holes, for bins or at once")                                             \
     X(flushes, "times a bin was flushed into chunks")                                                        \
     X(sweeps, "chunks swept")                                                                                \
     X(chunks_made, "chunks taken from the page heap")                                                        \
@@ -47,8 +47,10 @@ enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
     X(chunks_adopted, "chunks taken over from ended threads")                                                \
     X(remote_frees, "blocks of other threads freed here")                                                    \
     X(large_allocs, "blocks over 16 KiB not served from a bin")                                              \
-    X(sampled_requested, "bytes requested in calls that missed the caches")                                  \
-    X(sampled_granted, "bytes of blocks handed out in these calls")
+    X(sampled_requested, "bytes requested in calls for blocks in chunks that missed the caches")             \
+    X(sampled_granted, "bytes of blocks handed out in these calls")                                          \
+    X(large_requested, "bytes requested in calls for large blocks that missed the caches")                   \
+    X(large_granted, "bytes of blocks handed out in these calls")
 
 struct theap_stats {
 #define THEAP_STAT_FIELD(name, text) size_t name;

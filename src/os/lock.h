@@ -16,7 +16,7 @@ enum lock_rank {
     LOCK_RANK_REGISTRY, /* the list of thread heaps */
     LOCK_RANK_THEAP,    /* one thread heap; several at once only while holding LOCK_RANK_REGISTRY */
     LOCK_RANK_PAGEHEAP, /* the page heap */
-    LOCK_RANK_POOL,     /* the pools of descriptors above the page layer */
+    LOCK_RANK_POOL,     /* a slab pool of descriptors */
     LOCK_RANK_META,     /* metadata memory */
     LOCK_RANK_COUNT,
 };

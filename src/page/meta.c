@@ -88,6 +88,21 @@ void *meta_alloc(struct meta *meta, size_t bytes)
     return memory;
 }
 
+void *meta_alloc_pages(struct meta *meta, size_t bytes)
+{
+    char *memory = NULL;
+    lock_acquire(&meta->lock);
+    size_t size = bits_align_up(bytes, meta->os->page_size);
+    if (size >= bytes && size <= meta->area_bytes && (size <= meta->left || area_open(meta, size))) {
+        /* From the end, which is page aligned, so that nothing is skipped. */
+        meta->left -= size;
+        meta->used += size;
+        memory = meta->next + meta->left;
+    }
+    lock_release(&meta->lock);
+    return memory;
+}
+
 void meta_pool_init(struct meta_pool *pool, struct meta *meta, size_t object_bytes)
 {
     HM_ASSERT(object_bytes % HM_CACHE_LINE == 0, "objects are multiples of a cache line");

@@ -35,6 +35,7 @@ void pageheap_init(struct pageheap *heap, const struct os *os, struct pagemap *m
     runs_init(&heap->dirty, bits_log2(os->page_size));
     runs_init(&heap->clean, bits_log2(os->page_size));
     list_init(&heap->ages);
+    list_init(&heap->large);
     list_init(&heap->own);
     list_init(&heap->own_cached);
     atomic_init(&heap->due, UINT64_MAX);
@@ -357,6 +358,9 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
     span->dirty = false;
     span->zero = dirty == 0;
     atomic_store_explicit(&span->owner, NULL, memory_order_relaxed);
+    if (kind == SPAN_LARGE) {
+        list_push_back(&heap->large, &span->link);
+    }
     pagemap_enter(heap->map, span);
     return true;
 }
@@ -386,6 +390,9 @@ void pageheap_free(struct pageheap *heap, struct span *span)
     lock_acquire(&heap->lock);
     HM_CHECK(pagemap_get(heap->map, span->addr) == span, "a span that is freed is in the page map");
     pagemap_clear(heap->map, span);
+    if (span->kind == SPAN_LARGE) {
+        list_remove(&span->link);
+    }
     span->kind = SPAN_NONE;
     heap->reserved--;
     pages_free(heap, &(struct grown){.addr = span->addr, .bytes = span->bytes, .source = span->source});

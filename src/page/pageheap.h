@@ -77,10 +77,9 @@ struct pageheap {
     struct meta *meta;
     struct meta_pool run_pool;
     struct source source;
-    struct runs dirty;
-    struct runs clean;
     struct list ages;           /* dirty runs, oldest first */
-    struct list own;            /* own mappings with the user, by span.link */
+    struct list large;          /* spans handed out as SPAN_LARGE, by span.link: for reports */
+    struct list own;            /* own mappings handed out, by span.link */
     struct list own_cached;     /* own mappings kept for reuse, oldest first, by span.age */
     struct pagemap_stock stock; /* for own mappings that move */
     size_t reserved;            /* run descriptors promised to handed-out spans and own mappings */
@@ -91,6 +90,8 @@ struct pageheap {
     uint64_t refused_at;
     _Atomic uint64_t due; /* when the oldest run or kept mapping is to be purged; UINT64_MAX: never */
     struct pageheap_stats stats;
+    struct runs clean;
+    struct runs dirty;
 };
 
 /* The instance is zero-filled. */

@@ -81,9 +81,6 @@ void runs_init(struct runs *runs, unsigned page_shift)
     runs->levels = 0;
     for (size_t level = 0; level < RUNS_LEVELS; level++) {
         runs->steps[level] = 0;
-        for (size_t step = 0; step < RUNS_STEPS; step++) {
-            list_init(&runs->bin[level][step]);
-        }
     }
 }
 
@@ -93,6 +90,10 @@ void runs_insert(struct runs *runs, struct span *run)
     size_t level = index >> RUNS_STEP_BITS;
     size_t step = index & (RUNS_STEPS - 1);
     struct list *head = &runs->bin[level][step];
+    if ((runs->steps[level] >> step & 1) == 0) {
+        /* Only now, so that the heads of bins that are never used stay untouched memory. */
+        list_init(head);
+    }
     bool lowest = list_empty(head) || run->addr < LIST_ENTRY(head->next, struct span, link)->addr;
     list_insert_after(lowest ? head : head->next, &run->link);
     runs->levels |= (uint64_t)1 << level;
@@ -182,9 +183,12 @@ void runs_verify(const struct runs *runs)
         const struct list *head = bin_head(runs, index);
         size_t level = index >> RUNS_STEP_BITS;
         bool marked = (runs->steps[level] >> (index & (RUNS_STEPS - 1)) & 1) != 0;
-        HM_CHECK(marked == !list_empty(head), "a step's bit is set exactly when its bin isn't empty");
         HM_CHECK((runs->levels >> level & 1) == (runs->steps[level] != 0),
                  "a level's bit is set exactly when it has a step");
+        if (!marked) {
+            continue;
+        }
+        HM_CHECK(!list_empty(head), "a step's bit is set exactly when its bin isn't empty");
         for (struct list *at = head->next; at != head; at = at->next) {
             const struct span *run = LIST_ENTRY(at, struct span, link);
             HM_CHECK(at->next->prev == at && at->prev->next == at, "a list's links are mutual");

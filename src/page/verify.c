@@ -16,16 +16,16 @@ static void verify_runs(struct pageheap *heap, const struct runs *runs, bool dir
     }
 }
 
-static size_t verify_mappings(struct pageheap *heap, struct list *head, enum span_kind kind, size_t *count)
+static size_t verify_blocks(struct pageheap *heap, struct list *head, enum span_kind kind, size_t *count)
 {
     size_t bytes = 0;
     for (struct list *at = head->next; at != head; at = at->next) {
         struct span *span =
-            kind == SPAN_OWN ? LIST_ENTRY(at, struct span, link) : LIST_ENTRY(at, struct span, age);
-        HM_CHECK(span->kind == kind, "an own mapping is of its list's kind");
+            kind == SPAN_KEPT ? LIST_ENTRY(at, struct span, age) : LIST_ENTRY(at, struct span, link);
+        HM_CHECK(span->kind == kind, "a span is of its list's kind");
         HM_CHECK(pagemap_get(heap->map, span->addr) == span &&
                      pagemap_get(heap->map, span_end(span) - 1) == span,
-                 "the page map leads from an own mapping's first and last page to it");
+                 "the page map leads from a one block span's first and last page to it");
         bytes += span->bytes;
         ++*count;
     }
@@ -55,13 +55,16 @@ void pageheap_verify(struct pageheap *heap)
                  source->from_break + source->from_map,
              "live + dirty + clean = from_break + from_map");
     HM_CHECK(heap->run_pool.free_count >= heap->reserved, "a descriptor is in hand for every span's free");
+    size_t large = 0;
     size_t own = 0;
     size_t kept = 0;
-    HM_CHECK(verify_mappings(heap, &heap->own, SPAN_OWN, &own) == heap->stats.own,
+    HM_CHECK(verify_blocks(heap, &heap->large, SPAN_LARGE, &large) <= heap->stats.live,
+             "spans of one block are part of live");
+    HM_CHECK(verify_blocks(heap, &heap->own, SPAN_OWN, &own) == heap->stats.own,
              "own = sum of own mappings");
-    HM_CHECK(verify_mappings(heap, &heap->own_cached, SPAN_KEPT, &kept) == heap->stats.own_cached,
+    HM_CHECK(verify_blocks(heap, &heap->own_cached, SPAN_KEPT, &kept) == heap->stats.own_cached,
              "own_cached = sum of kept mappings");
-    HM_CHECK(own <= heap->reserved, "an own mapping has a descriptor in reserve");
+    HM_CHECK(large + own <= heap->reserved, "a one block span has a descriptor in reserve");
     HM_CHECK(own + kept <= source->mappings, "every own mapping is a mapping");
     verify_ages(heap);
     lock_release(&heap->lock);
