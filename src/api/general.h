@@ -1,5 +1,5 @@
-/* The general path of the public verbs: what happens when the fast path can't finish. Not inlined, so that the fast path stays a
- * leaf. These set errno as the standard functions do. */
+/* The general path of the public verbs: what happens when the fast path can't finish. Not inlined, so that
+ * the fast path stays a leaf. These set errno as the standard functions do. */
 #ifndef HM_API_GENERAL_H
 #define HM_API_GENERAL_H
 

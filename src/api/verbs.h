@@ -1,4 +1,5 @@
-/* The public verbs as inline functions, for the h* names and for the names of libc alike: no extra jump in either. */
+/* The public verbs as inline functions, for the h* names and for the names of libc alike: no extra jump in
+ * either. */
 #ifndef HM_API_VERBS_H
 #define HM_API_VERBS_H
 
@@ -22,8 +23,8 @@ HM_INLINE void verb_free(void *block)
     }
 }
 
-/* Blocks are whole granules, so clearing may run to the end of the last one. Straight line code: a call or a loop costs more than the
- * stores do. */
+/* Blocks are whole granules, so clearing may run to the end of the last one. Straight line code: a call or a
+ * loop costs more than the stores do. */
 HM_INLINE void verb_clear(void *block, size_t bytes)
 {
     typedef uint64_t granule __attribute__((vector_size(GRANULE_BYTES), may_alias));
@@ -31,9 +32,9 @@ HM_INLINE void verb_clear(void *block, size_t bytes)
     const granule zero = {0, 0};
     switch ((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES) {
 #define VERBS_CLEAR(n)                                                                                       \
-    case (n) + 1:                                                                                            \
-        at[n] = zero;                                                                                        \
-        __attribute__((fallthrough));
+case (n) + 1:                                                                                                \
+    at[n] = zero;                                                                                            \
+    __attribute__((fallthrough));
         VERBS_CLEAR(15)
         VERBS_CLEAR(14)
         VERBS_CLEAR(13)

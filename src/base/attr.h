@@ -18,10 +18,10 @@
 #define HM_CACHE_LINE   64
 
 /* Thread-local state must be reachable without a call and fit the static TLS surplus that dlopen leaves. */
-#define HM_TLS          _Thread_local __attribute__((tls_model("initial-exec")))
+#define HM_TLS _Thread_local __attribute__((tls_model("initial-exec")))
 
-/* Reads that race by design and whose value is checked afterwards. Plain, so that they fold into the instruction that uses them; atomic for
- * TSan. The types may alias anything. */
+/* Reads that race by design and whose value is checked afterwards. Plain, so that they fold into the
+ * instruction that uses them; atomic for TSan. The types may alias anything. */
 typedef uintptr_t hm_word __attribute__((may_alias));
 #define HM_RACY_WORD(at)                                                                                     \
     (HM_TSAN ? __atomic_load_n((const hm_word *)(const void *)(at), __ATOMIC_RELAXED)                        \
@@ -30,18 +30,18 @@ typedef uintptr_t hm_word __attribute__((may_alias));
     (HM_TSAN ? __atomic_load_n((const uint8_t *)(at), __ATOMIC_RELAXED) : *(const uint8_t *)(at))
 
 #ifndef HM_DEBUG
-# define HM_DEBUG 0
+#    define HM_DEBUG 0
 #endif
 
 #if defined(__SANITIZE_THREAD__)
-# define HM_TSAN 1
+#    define HM_TSAN 1
 #elif defined(__has_feature)
-# if __has_feature(thread_sanitizer)
-#  define HM_TSAN 1
-# endif
+#    if __has_feature(thread_sanitizer)
+#        define HM_TSAN 1
+#    endif
 #endif
 #ifndef HM_TSAN
-# define HM_TSAN 0
+#    define HM_TSAN 0
 #endif
 
 #endif

@@ -7,7 +7,8 @@
 
 #include "base/attr.h"
 
-/* Writes "hmalloc: <message>\n" to stderr with one write(2) and aborts. Formats as text_format (base/text.h). */
+/* Writes "hmalloc: <message>\n" to stderr with one write(2) and aborts. Formats as text_format (base/text.h).
+ */
 _Noreturn HM_COLD void panic(const char *format, ...) HM_PRINTF(1, 2);
 
 /* Writes "hmalloc: warning: <message>\n" to stderr with one write(2). Keeps errno. */

@@ -19,8 +19,8 @@ void text_init(struct text *text, char *buf, size_t cap);
 void text_put(struct text *text, const char *string);
 void text_put_char(struct text *text, char c);
 
-/* Understands %s %c %d %i %u %x %p %% with the length modifiers l, ll, z and j, a field width and a leading 0 or -.
- * %p always prints 0x and lower-case digits. Anything else is copied as it stands. */
+/* Understands %s %c %d %i %u %x %p %% with the length modifiers l, ll, z and j, a field width and a leading 0
+ * or -. %p always prints 0x and lower-case digits. Anything else is copied as it stands. */
 void text_format(struct text *text, const char *format, ...) HM_PRINTF(2, 3);
 void text_vformat(struct text *text, const char *format, va_list args) HM_PRINTF(2, 0);
 

@@ -30,8 +30,8 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
 }
 
-unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class, unsigned want,
-                      struct entry *out, bool *zero)
+unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class,
+                      unsigned want, struct entry *out, bool *zero)
 {
     unsigned granules = class_granules(class);
     unsigned end = granule + holes_remove(holes, chunk, granule);

@@ -1,18 +1,20 @@
 /* Chunk: a 64 KiB span, aligned to its size, that holds blocks of 32 bytes to 16 KiB without headers.
  *
- * The chunk's map is the single truth about it: one byte for each window of 32 bytes (two granules). As no block and no
- * linked hole is shorter than two granules, at most one of them starts in a window, and the byte of that window names it
- * (class.h). What no block covers is free; free memory is either part of a linked hole (hole.h) or dead, that is, waiting to be
- * swept.
+ * The chunk's map is the single truth about it: one byte for each window of 32 bytes (two granules). As no
+ * block and no linked hole is shorter than two granules, at most one of them starts in a window, and the byte
+ * of that window names it (class.h). What no block covers is free; free memory is either part of a linked
+ * hole (hole.h) or dead, that is, waiting to be swept.
  *
  * Who may change what:
  *  - user -> cached, cached -> user: the owner thread, without a lock, in malloc and free;
  *  - cached -> 0, holes, 0 -> cached: the holder of the owner's lock;
- *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free show.
+ *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free
+ * show.
  *
- * Equations: used >= granules of all blocks in the map, with equality when no remote free is between its two steps (mark, then
- * subtract); used + linked <= CHUNK_GRANULES; the rest is dead. Only a chunk whose `used` is 0 may be given back, under its owner's lock: then
- * nobody is between the two steps, and everything that a remote freer does afterwards is a hint that may come late or never. */
+ * Equations: used >= granules of all blocks in the map, with equality when no remote free is between its two
+ * steps (mark, then subtract); used + linked <= CHUNK_GRANULES; the rest is dead. Only a chunk whose `used`
+ * is 0 may be given back, under its owner's lock: then nobody is between the two steps, and everything that a
+ * remote freer does afterwards is a hint that may come late or never. */
 #ifndef HM_CHUNK_CHUNK_H
 #define HM_CHUNK_CHUNK_H
 
@@ -29,15 +31,15 @@
 #define CHUNK_WINDOWS  (CHUNK_GRANULES / 2)
 
 struct chunk {
-    struct span span; /* link: the owner's chunks; age: the owner's list of chunks as dead as this one */
-    _Atomic uint32_t used;        /* granules of blocks */
-    uint32_t linked;              /* granules of linked holes; owner's lock */
-    uint32_t fresh;               /* from this granule on, memory is zero but for hole records; owner's lock */
-    uint32_t swept_dead;          /* dead granules that the last sweep couldn't use; owner's lock */
-    uint32_t bucket;              /* which list span.age is on; owner's lock */
-    _Atomic bool announced;       /* in some thread heap's inbox */
-    struct chunk *inbox_next;     /* written by whoever set `announced` */
-    struct slab *slab;            /* where the descriptor comes from */
+    struct span span;      /* link: the owner's chunks; age: the owner's list of chunks as dead as this one */
+    _Atomic uint32_t used; /* granules of blocks */
+    uint32_t linked;       /* granules of linked holes; owner's lock */
+    uint32_t fresh;        /* from this granule on, memory is zero but for hole records; owner's lock */
+    uint32_t swept_dead;   /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t bucket;       /* which list span.age is on; owner's lock */
+    _Atomic bool announced;   /* in some thread heap's inbox */
+    struct chunk *inbox_next; /* written by whoever set `announced` */
+    struct slab *slab;        /* where the descriptor comes from */
     _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];
 };
 
@@ -53,8 +55,9 @@ HM_INLINE unsigned chunk_granule(const struct chunk *chunk, uintptr_t addr)
     return (unsigned)((addr - chunk->span.addr) >> GRANULE_SHIFT);
 }
 
-/* Byte accesses. The owner's changes between user and cached race with nothing but double frees, so plain read-modify-write is
- * exact there and one instruction; under TSan they are atomic so that it sees the protocol that remote frees rely on. */
+/* Byte accesses. The owner's changes between user and cached race with nothing but double frees, so plain
+ * read-modify-write is exact there and one instruction; under TSan they are atomic so that it sees the
+ * protocol that remote frees rely on. */
 HM_INLINE unsigned mark_load(const uint8_t *mark)
 {
     return __atomic_load_n(mark, __ATOMIC_ACQUIRE);

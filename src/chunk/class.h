@@ -1,12 +1,13 @@
 /* Size classes, and the byte codes that stand for them in a chunk's map.
  *
- * A class is a block size. Classes 0..44 are every number of granules from 2 to 46 (32 to 736 bytes); 45..79 go on to
- * 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of their own that a thread may keep
- * for reuse.
+ * A class is a block size. Classes 0..44 are every number of granules from 2 to 46 (32 to 736 bytes); 45..79
+ * go on to 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of
+ * their own that a thread may keep for reuse.
  *
- * A code is what the map of a chunk holds for a block: class and, for classes 0..44, the parity of the granule that the block
- * starts at (larger blocks start at even granules). Codes 1..125 mean a block that is with the user; CODE_CACHED added, one that waits in a
- * thread's cache; CODE_HOLE (+ parity) marks a linked hole; 0: nothing starts here. */
+ * A code is what the map of a chunk holds for a block: class and, for classes 0..44, the parity of the
+ * granule that the block starts at (larger blocks start at even granules). Codes 1..125 mean a block that is
+ * with the user; CODE_CACHED added, one that waits in a thread's cache; CODE_HOLE (+ parity) marks a linked
+ * hole; 0: nothing starts here. */
 #ifndef HM_CHUNK_CLASS_H
 #define HM_CHUNK_CLASS_H
 
@@ -14,8 +15,8 @@
 
 #define GRANULE_BYTES     16u
 #define GRANULE_SHIFT     4u
-#define CLASS_EXACT       45u  /* classes below: one more granule each */
-#define CLASS_IN_CHUNK    80u  /* classes below lie in chunks */
+#define CLASS_EXACT       45u /* classes below: one more granule each */
+#define CLASS_IN_CHUNK    80u /* classes below lie in chunks */
 #define CLASS_COUNT       108u
 #define CLASS_MIN_BYTES   32u
 #define CLASS_CHUNK_BYTES 16384u  /* largest block in a chunk */

@@ -48,7 +48,8 @@ void holes_init(struct holes *holes, uint64_t secret)
 
 void holes_insert(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned granules)
 {
-    HM_ASSERT(granules >= HOLE_MIN_GRANULES && granule + granules <= CHUNK_GRANULES, "a hole lies in its chunk");
+    HM_ASSERT(granules >= HOLE_MIN_GRANULES && granule + granules <= CHUNK_GRANULES,
+              "a hole lies in its chunk");
     struct hole *hole = (struct hole *)chunk_address(chunk, granule);
     unsigned bin = bin_of(granules);
     struct hole *next = holes->bin[bin];

@@ -1,12 +1,12 @@
 /* Holes: free granules of chunks that are ready to be carved, linked by length.
  *
- * Each thread heap has one index over the holes of all its chunks: bins of exact length up to 64 granules, then eight to
- * an octave, with a bitmap, so that the best (then good) fit is found in constant time. The record of a hole lies in the hole's own first 32
- * bytes, encoded and sealed (harden/link.h); a record that was written to ends the process with a message. The hole's map byte in its chunk
- * says that it is linked.
+ * Each thread heap has one index over the holes of all its chunks: bins of exact length up to 64 granules,
+ * then eight to an octave, with a bitmap, so that the best (then good) fit is found in constant time. The
+ * record of a hole lies in the hole's own first 32 bytes, encoded and sealed (harden/link.h); a record that
+ * was written to ends the process with a message. The hole's map byte in its chunk says that it is linked.
  *
- * Equations: a hole is at least two granules and lies in one chunk; chunk.linked is the sum of its holes; a bin's bit is set
- * exactly when the bin isn't empty. Lock: the owner's. */
+ * Equations: a hole is at least two granules and lies in one chunk; chunk.linked is the sum of its holes; a
+ * bin's bit is set exactly when the bin isn't empty. Lock: the owner's. */
 #ifndef HM_CHUNK_HOLE_H
 #define HM_CHUNK_HOLE_H
 
@@ -36,13 +36,15 @@ void holes_init(struct holes *holes, uint64_t secret);
 /* Links [granule, granule + granules) of the chunk; at least two granules. */
 void holes_insert(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned granules);
 
-/* Unlinks the hole that starts at `granule` and returns its length; wipes its record where the memory behind counts as fresh. */
+/* Unlinks the hole that starts at `granule` and returns its length; wipes its record where the memory behind
+ * counts as fresh. */
 unsigned holes_remove(struct holes *holes, struct chunk *chunk, unsigned granule);
 
 /* Unlinks all holes of the chunk. */
 void holes_remove_all(struct holes *holes, struct chunk *chunk);
 
-/* Address of a hole of at least that many granules, as short as possible, still linked; NULL if there is none. */
+/* Address of a hole of at least that many granules, as short as possible, still linked; NULL if there is
+ * none. */
 void *holes_find(const struct holes *holes, unsigned granules);
 
 /* Length of a linked hole, checked. */

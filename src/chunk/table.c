@@ -1,6 +1,7 @@
 #include "chunk/table.h"
 
-/* How much of the window lies above the first chunk when mappings are handed out from high to low addresses. */
+/* How much of the window lies above the first chunk when mappings are handed out from high to low addresses.
+ */
 #define ABOVE_FIRST_MAPPING ((uintptr_t)1 << 30)
 
 void table_init(struct chunk_table *table, struct pagemap *pages, size_t first_bin, size_t bin_bytes)

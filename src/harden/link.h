@@ -1,7 +1,8 @@
 /* Words that lie in free memory, where a stray write of the program can reach them: encoded and sealed.
  *
- * A link is stored XORed with a secret; a record of links carries a seal over all its words, its address and the secret, so that
- * any change is noticed before a word of it is used. Not cryptography: it stops accidents and blind overwrites. */
+ * A link is stored XORed with a secret; a record of links carries a seal over all its words, its address and
+ * the secret, so that any change is noticed before a word of it is used. Not cryptography: it stops accidents
+ * and blind overwrites. */
 #ifndef HM_HARDEN_LINK_H
 #define HM_HARDEN_LINK_H
 

@@ -16,7 +16,8 @@ struct place {
     unsigned code;
 };
 
-/* True if `addr` is where a block with the user starts in a chunk. *in_chunk says whether it lies in a chunk at all. */
+/* True if `addr` is where a block with the user starts in a chunk. *in_chunk says whether it lies in a chunk
+ * at all. */
 static bool find_place(struct core *core, uintptr_t addr, struct place *place, bool *in_chunk)
 {
     struct chunk *chunk = table_find(&core->table, addr);

@@ -1,5 +1,6 @@
-/* The general path of every public verb: any size, any thread, any pointer. The fast path (fast.h) ends here whenever it can't
- * finish. Exhaustion is NULL; misuse ends the process (diagnose.h). Nothing here sets errno, everything keeps it.
+/* The general path of every public verb: any size, any thread, any pointer. The fast path (fast.h) ends here
+ * whenever it can't finish. Exhaustion is NULL; misuse ends the process (diagnose.h). Nothing here sets
+ * errno, everything keeps it.
  *
  * `heap` is the calling thread's heap, or NULL if it can have none (then larger costs, same results). */
 #ifndef HM_HEAP_ALLOC_H
@@ -7,7 +8,8 @@
 
 #include "heap/core.h"
 
-/* `bytes` writable bytes at a multiple of `align` (a power of two); 16 holds for every block. *zero: all bytes are known to be zero. */
+/* `bytes` writable bytes at a multiple of `align` (a power of two); 16 holds for every block. *zero: all
+ * bytes are known to be zero. */
 void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero);
 
 /* Frees any block of the core; NULL is a no-op. */

@@ -46,7 +46,8 @@ unsigned bins_count(struct theap *heap, unsigned class)
     return (unsigned)(entry_at(heap, heap->bin[class].top) - bins_bottom(heap, class));
 }
 
-static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity, unsigned count)
+static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity,
+                      unsigned count)
 {
     heap->info[class].capacity = (uint16_t)capacity;
     heap->bin[class].top = offset_of(heap, bottom + count);

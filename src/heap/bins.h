@@ -7,7 +7,8 @@
 #define BINS_MIN_CAPACITY 7u
 #define BINS_MAX_CAPACITY 127u
 
-/* Room for `count` entries in the class's bin, as far as its largest size and the OS allow. Returns the entries that fit in it now. */
+/* Room for `count` entries in the class's bin, as far as its largest size and the OS allow. Returns the
+ * entries that fit in it now. */
 unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count);
 
 /* The next free place above the bin's entries, and taking `count` entries written there into the bin. */
@@ -20,7 +21,8 @@ struct entry *bins_bottom(struct theap *heap, unsigned class);
 /* Entries in the bin. */
 unsigned bins_count(struct theap *heap, unsigned class);
 
-/* Empties the older `count` entries of the bin into chunks or the page heap. Lock not held. `trusted` as in theap_drop_bins. */
+/* Empties the older `count` entries of the bin into chunks or the page heap. Lock not held. `trusted` as in
+ * theap_drop_bins. */
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);
 
 /* Gives all arrays back; all bins are empty. */

@@ -1,4 +1,5 @@
-/* Core: one instance of the whole allocator over one OS table. The process has one (runtime/); tests make their own.
+/* Core: one instance of the whole allocator over one OS table. The process has one (runtime/); tests make
+ * their own.
  *
  * Lock order: registry.lock, theap.lock, pages.lock, chunk_pool.lock, meta.lock (os/lock.h). */
 #ifndef HM_HEAP_CORE_H
@@ -65,19 +66,22 @@ struct theap *core_attach(struct core *core);
 /* The thread ends (or stops using the heap): flushes, gives back, leaves the rest to be adopted. */
 void core_detach(struct core *core, struct theap *heap);
 
-/* Takes chunks over from ended threads' heaps until `heap` has a hole of that many granules. Neither lock held. */
+/* Takes chunks over from ended threads' heaps until `heap` has a hole of that many granules. Neither lock
+ * held. */
 bool core_adopt(struct core *core, struct theap *heap, unsigned granules);
 
-/* Every lock, by rank, around fork. In the child the locks are reset, and all heaps but `self` (may be NULL) become orphans. */
+/* Every lock, by rank, around fork. In the child the locks are reset, and all heaps but `self` (may be NULL)
+ * become orphans. */
 void core_fork_prepare(struct core *core);
 void core_fork_parent(struct core *core);
 void core_fork_child(struct core *core, struct theap *self);
 
-/* Instrumented mode: bins stay empty, so that every call takes the general path. The bins of `self` (may be NULL) close or open at once,
- * those of other threads at their next refill or flush. */
+/* Instrumented mode: bins stay empty, so that every call takes the general path. The bins of `self` (may be
+ * NULL) close or open at once, those of other threads at their next refill or flush. */
 void core_instrument(struct core *core, struct theap *self, bool on);
 
-/* Gives back all it can, keeping `keep` bytes on top of the break; `self` (may be NULL) is the caller's heap. Bytes given back. */
+/* Gives back all it can, keeping `keep` bytes on top of the break; `self` (may be NULL) is the caller's heap.
+ * Bytes given back. */
 size_t core_trim(struct core *core, struct theap *self, size_t keep);
 
 /* All verifiers of all layers. `self` as above. */

@@ -63,15 +63,15 @@ static _Noreturn void diagnose_in_chunk(const struct chunk *chunk, const void *a
     }
     unsigned start;
     size_t bytes = free_bytes_around(chunk, granule, &start);
-    panic("%s of %s%p (now inside free memory of %zu bytes at %p)", freed_prefix(verb), freed_word(verb), at, bytes,
-          (const void *)chunk_address(chunk, start));
+    panic("%s of %s%p (now inside free memory of %zu bytes at %p)", freed_prefix(verb), freed_word(verb), at,
+          bytes, (const void *)chunk_address(chunk, start));
 }
 
 static _Noreturn void diagnose_in_span(const struct span *span, const void *at, const char *verb)
 {
     if (span->kind == SPAN_FREE) {
-        panic("%s of %s%p (now inside free pages of %zu bytes at %p)", freed_prefix(verb), freed_word(verb), at,
-              span->bytes, (const void *)span->addr);
+        panic("%s of %s%p (now inside free pages of %zu bytes at %p)", freed_prefix(verb), freed_word(verb),
+              at, span->bytes, (const void *)span->addr);
     }
     bool with_user = mark_load(&span->mark) == LARGE_USER;
     if (span->addr == (uintptr_t)at) {
@@ -96,7 +96,8 @@ void diagnose(struct core *core, const void *block, const char *verb)
         diagnose_in_span(span, block, verb);
     }
     if (core_was_freed(core, addr)) {
-        panic("%s of %s%p (a large block, its pages are back with the OS)", freed_prefix(verb), freed_word(verb), block);
+        panic("%s of %s%p (a large block, its pages are back with the OS)", freed_prefix(verb),
+              freed_word(verb), block);
     }
     panic("invalid pointer %p passed to %s: not a block of this allocator", block, verb);
 }

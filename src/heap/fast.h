@@ -1,7 +1,7 @@
 /* The fast path of malloc and free, inlined into the public symbols: a bin, a map byte, no lock, no call.
  *
- * All of it works on any thread heap, also on the all-zero one that a thread has before its first call: there every bin is empty and
- * full. So no initialisation is tested for here. */
+ * All of it works on any thread heap, also on the all-zero one that a thread has before its first call: there
+ * every bin is empty and full. So no initialisation is tested for here. */
 #ifndef HM_HEAP_FAST_H
 #define HM_HEAP_FAST_H
 

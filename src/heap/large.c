@@ -17,8 +17,8 @@ static bool obtain(struct core *core, struct span *span, size_t bytes, size_t al
 
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
 {
-    bool cacheable = heap != NULL && bytes <= CLASS_MAX_BYTES && bytes > CLASS_CHUNK_BYTES &&
-                     align <= core->os->page_size;
+    bool cacheable =
+        heap != NULL && bytes <= CLASS_MAX_BYTES && bytes > CLASS_CHUNK_BYTES && align <= core->os->page_size;
     unsigned class = cacheable ? class_of(bytes) : NO_BIN;
     size_t requested = bytes;
     size_t sum;
@@ -36,7 +36,7 @@ void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t al
         core_span_put(core, span);
         return NULL;
     }
-    span->bin = (uint16_t)class;
+    span->bin = (uint16_t) class;
     atomic_store_explicit(&span->owner, cacheable ? heap : NULL, memory_order_relaxed);
     mark_store(&span->mark, LARGE_USER);
     *zero = span->zero;

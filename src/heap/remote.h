@@ -3,22 +3,25 @@
  * Steps, in this order; every one may be arbitrarily late:
  *  1. mark     compare-and-swap the block's map byte from user to 0; whoever fails has a double free;
  *  2. subtract the block's granules from chunk.used; from here on the block no longer keeps its chunk;
- *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it now;
- *  4. release  if step 2 brought `used` to 0: take the owner's lock and, if the chunk still is the owner's and still unused,
- *              give it back to the page heap.
- * The owner: under its lock, takes the whole inbox; for each chunk clears `announced` (exchange) before it reads
- * `used`; a chunk that is someone else's by now is announced to that heap, one that is nobody's is dropped.
+ *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it
+ * now;
+ *  4. release  if step 2 brought `used` to 0: take the owner's lock and, if the chunk still is the owner's
+ * and still unused, give it back to the page heap. The owner: under its lock, takes the whole inbox; for each
+ * chunk clears `announced` (exchange) before it reads `used`; a chunk that is someone else's by now is
+ * announced to that heap, one that is nobody's is dropped.
  *
- * Why it is safe: a chunk is given back only under its owner's lock with used == 0, when no block is left and nobody is between 1 and 2. Steps 3 and 4 look at descriptors
- * and heaps, which are type stable, and change nothing but hints: an announcement of a recycled descriptor costs its new owner one look.
- * Why nothing is lost: whoever brings `used` to 0 tries to give the chunk back, and the owner does the same after each
- * of its own subtractions. tests/protocol/ holds the model that is checked exhaustively. */
+ * Why it is safe: a chunk is given back only under its owner's lock with used == 0, when no block is left and
+ * nobody is between 1 and 2. Steps 3 and 4 look at descriptors and heaps, which are type stable, and change
+ * nothing but hints: an announcement of a recycled descriptor costs its new owner one look. Why nothing is
+ * lost: whoever brings `used` to 0 tries to give the chunk back, and the owner does the same after each of
+ * its own subtractions. tests/protocol/ holds the model that is checked exhaustively. */
 #ifndef HM_HEAP_REMOTE_H
 #define HM_HEAP_REMOTE_H
 
 #include "heap/core.h"
 
-/* Steps 1 to 4 for a block with the user, as its map byte `code` says. False: step 1 failed (the byte changed meanwhile). */
+/* Steps 1 to 4 for a block with the user, as its map byte `code` says. False: step 1 failed (the byte changed
+ * meanwhile). */
 bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code);
 
 /* Steps 3 and 4 after granules were subtracted; `left` is what `used` became. */

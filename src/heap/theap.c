@@ -9,9 +9,9 @@
 #include "heap/core.h"
 #include "heap/remote.h"
 
-#define SWEEP_MIN_BUCKET  7u          /* 2^7 granules: 1/32 of a chunk */
-#define FIRST_BATCH_BYTES 512u        /* what a bin's first refill fetches, */
-#define FIRST_BATCH       4u          /* and in blocks */
+#define SWEEP_MIN_BUCKET  7u              /* 2^7 granules: 1/32 of a chunk */
+#define FIRST_BATCH_BYTES 512u            /* what a bin's first refill fetches, */
+#define FIRST_BATCH       4u              /* and in blocks */
 #define DROP_MIN_GRANULES ((size_t)32768) /* 512 KiB flushed make dropping the bins worth while */
 
 void theap_init(struct theap *heap, struct core *core, uint64_t secret)
@@ -191,7 +191,8 @@ bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granu
 
 /* Handing out */
 
-/* Address of a hole with room for `granules`, if even at an even granule; sweeps as long as there is something to sweep. */
+/* Address of a hole with room for `granules`, if even at an even granule; sweeps as long as there is
+ * something to sweep. */
 static void *find_hole_locked(struct theap *heap, unsigned granules, bool even)
 {
     for (;;) {
@@ -228,7 +229,8 @@ static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, s
     return got;
 }
 
-/* More room when the holes can't serve: chunks of ended threads, then new ones, then, once, all that the heap hides. */
+/* More room when the holes can't serve: chunks of ended threads, then new ones, then, once, all that the heap
+ * hides. */
 static bool make_room(struct theap *heap, unsigned granules, bool *tried_all)
 {
     if (core_adopt(heap->core, heap, granules) || add_chunk(heap)) {
@@ -299,7 +301,8 @@ void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero)
     unsigned room = heap->closed ? 0 : bins_reserve(heap, class, want);
     bool in_bin = room >= want;
     struct entry *out = in_bin ? bins_end(heap, class) : &one;
-    /* One block at most where the cache can't take more; from several holes only the last one's zero would be known. */
+    /* One block at most where the cache can't take more; from several holes only the last one's zero would be
+     * known. */
     unsigned got = fetch(heap, class, bytes, in_bin ? want : 1, out, zero);
     if (got == 0) {
         return NULL;
@@ -314,7 +317,8 @@ void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero)
     return newest.block;
 }
 
-static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t align, struct entry *out, bool *zero)
+static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t align, struct entry *out,
+                                 bool *zero)
 {
     unsigned granules = class_granules(class);
     unsigned step = (unsigned)(align / GRANULE_BYTES);

@@ -1,16 +1,20 @@
 /* Thread heap: one thread's caches and chunks.
  *
- * The caches (bins) are arrays of entries used as stacks, one for each size class; only the owner thread touches them, without a lock.
- * Everything else - holes, lists of chunks, the inbox - is under `lock`, which the owner takes when a bin runs empty or full,
- * and which others take to give empty chunks back, to adopt, and to report. So a heap whose thread sleeps can still be tidied.
+ * The caches (bins) are arrays of entries used as stacks, one for each size class; only the owner thread
+ * touches them, without a lock. Everything else - holes, lists of chunks, the inbox - is under `lock`, which
+ * the owner takes when a bin runs empty or full, and which others take to give empty chunks back, to adopt,
+ * and to report. So a heap whose thread sleeps can still be tidied.
  *
- * Life: a thread attaches a heap at its first allocation, a used one (orphan) if there is any, with all its chunks. At thread exit the caches
- * are flushed and the heap becomes an orphan, or spare if it has no chunk left. Other threads take chunks from orphans
- * before they ask for new ones. Thread heaps are type stable: never unmapped, always a struct theap.
+ * Life: a thread attaches a heap at its first allocation, a used one (orphan) if there is any, with all its
+ * chunks. At thread exit the caches are flushed and the heap becomes an orphan, or spare if it has no chunk
+ * left. Other threads take chunks from orphans before they ask for new ones. Thread heaps are type stable:
+ * never unmapped, always a struct theap.
  *
- * Inbox: chunks in which other threads freed blocks, a lock-free stack, emptied as a whole under the lock. An entry is a hint: see remote.h.
+ * Inbox: chunks in which other threads freed blocks, a lock-free stack, emptied as a whole under the lock. An
+ * entry is a hint: see remote.h.
  *
- * Equations: every chunk on `chunks` has span.owner == this; used_bytes of all its chunks = blocks with users + blocks in bins
+ * Equations: every chunk on `chunks` has span.owner == this; used_bytes of all its chunks = blocks with users
+ * + blocks in bins
  * (+ remote frees between their two steps); a bin's entries are all marked cached. */
 #ifndef HM_HEAP_THEAP_H
 #define HM_HEAP_THEAP_H
@@ -20,8 +24,9 @@
 
 struct core;
 
-/* A bin is empty when `top` is its bottom, whose entry is all zero; in a heap that was never set up `top` is 0 and leads to
- * `none` at the heap's own start. Offsets are from the heap to the entry, so that zero-filled memory is a valid, empty heap. */
+/* A bin is empty when `top` is its bottom, whose entry is all zero; in a heap that was never set up `top` is
+ * 0 and leads to `none` at the heap's own start. Offsets are from the heap to the entry, so that zero-filled
+ * memory is a valid, empty heap. */
 struct bin {
     uintptr_t top;   /* the newest entry */
     uintptr_t limit; /* the last place for one */
@@ -61,7 +66,8 @@ struct theap_stats {
 struct theap {
     struct entry none;               /* the bottom of every bin without an array */
     struct bin bin[CLASS_COUNT + 1]; /* the last one is the reject bin: no entries, no room, for ever */
-    uint16_t bin_offset[CLASS_FAST_BYTES / GRANULE_BYTES + 1]; /* from the heap to the bin, by granules requested */
+    uint16_t bin_offset[CLASS_FAST_BYTES / GRANULE_BYTES +
+                        1]; /* from the heap to the bin, by granules requested */
 
     struct core *core;
     struct lock lock;
@@ -77,7 +83,8 @@ struct theap {
     uint32_t buckets; /* bit b: bucket b isn't empty */
     size_t chunk_count;
     size_t flushed;      /* granules flushed since the bins were dropped last */
-    size_t large_cached; /* bytes of large blocks cached since they were last counted, at least what is in bins; owner thread only */
+    size_t large_cached; /* bytes of large blocks cached since they were last counted, at least what is in
+                            bins; owner thread only */
     _Atomic(struct chunk *) inbox;
     struct theap_stats stats;
 };
@@ -91,24 +98,27 @@ static_assert(offsetof(struct theap, none) == 0, "top 0 leads to the entry `none
 /* A zero-filled or recycled heap becomes usable by a thread. */
 void theap_init(struct theap *heap, struct core *core, uint64_t secret);
 
-/* Hands out a block of the class for a request of `bytes`, filling its bin on the way; NULL when memory is exhausted. *zero as
- * in carve. Owner thread only. */
+/* Hands out a block of the class for a request of `bytes`, filling its bin on the way; NULL when memory is
+ * exhausted. *zero as in carve. Owner thread only. */
 void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero);
 
-/* One block of class and alignment (a power of two up to CHUNK_BYTES / 4), not through a bin. Owner thread only. */
+/* One block of class and alignment (a power of two up to CHUNK_BYTES / 4), not through a bin. Owner thread
+ * only. */
 void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool *zero);
 
-/* Takes a block that is marked cached into its bin, making room; or straight into its chunk where bins are closed. Owner thread only. */
+/* Takes a block that is marked cached into its bin, making room; or straight into its chunk where bins are
+ * closed. Owner thread only. */
 void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark);
 
-/* Empties all bins into the chunks (or, `trusted` false, only entries that are marked cached: for heaps of threads that a fork cut off in the
- * middle of an operation). Owner thread, or the heap has no thread. */
+/* Empties all bins into the chunks (or, `trusted` false, only entries that are marked cached: for heaps of
+ * threads that a fork cut off in the middle of an operation). Owner thread, or the heap has no thread. */
 void theap_drop_bins(struct theap *heap, bool trusted);
 
 /* Closes or opens the bins as the core's instrumented mode says. Owner thread only. */
 void theap_follow_mode(struct theap *heap);
 
-/* Subtracts granules that died in the chunk, and gives the chunk back if it was the last. Lock held, heap owns the chunk. */
+/* Subtracts granules that died in the chunk, and gives the chunk back if it was the last. Lock held, heap
+ * owns the chunk. */
 void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granules);
 
 /* Puts the chunk on the list for its dead granules. Lock held. */
@@ -120,8 +130,8 @@ void theap_drain_locked(struct theap *heap);
 /* Gives a chunk without blocks back to the page heap. Lock held. */
 void theap_release_locked(struct theap *heap, struct chunk *chunk);
 
-/* Moves the chunks of an orphan here until there is a hole of that many granules; false if there was none in all of them. Registry's lock and both
- * heaps' locks held. */
+/* Moves the chunks of an orphan here until there is a hole of that many granules; false if there was none in
+ * all of them. Registry's lock and both heaps' locks held. */
 bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules);
 
 /* Sweeps every chunk that has dead granules. Lock held. */

@@ -34,7 +34,8 @@ void meta_init(struct meta *meta, const struct os *os);
 /* `bytes` rounded up to cache lines, cache-line aligned, zero-filled, for ever. NULL: the OS refused. */
 void *meta_alloc(struct meta *meta, size_t bytes);
 
-/* The same, rounded up to pages and page aligned; at most an area's size. NULL: the OS refused, or it is more than that. */
+/* The same, rounded up to pages and page aligned; at most an area's size. NULL: the OS refused, or it is more
+ * than that. */
 void *meta_alloc_pages(struct meta *meta, size_t bytes);
 
 void meta_pool_init(struct meta_pool *pool, struct meta *meta, size_t object_bytes);

@@ -12,7 +12,7 @@
 #define HUGE_PAGE     ((size_t)2 << 20)
 #define CHAIN_PIECES  32  /* neighbouring runs looked at for one request */
 #define CHAIN_RUNS    256 /* runs whose neighbourhood is looked at before the OS is asked */
-#define RESERVE_SPLIT 3   /* descriptors one allocation may need: a growth, a split, and the later free */
+#define RESERVE_SPLIT 4   /* descriptors one allocation may need: two growths, a split, the later free */
 
 static_assert(sizeof(struct span) <= 2 * HM_CACHE_LINE, "a descriptor is two cache lines at most");
 
@@ -310,8 +310,7 @@ static bool window_grow(struct pageheap *heap, size_t bytes, size_t align, struc
         return true;
     }
     need = bytes + align - heap->os->page_size;
-    if (!meta_pool_reserve(&heap->run_pool, heap->reserved + RESERVE_SPLIT) ||
-        !source_grow(&heap->source, need, grow_step(heap, need), &grown)) {
+    if (!source_grow(&heap->source, need, grow_step(heap, need), &grown)) {
         return false;
     }
     run = grown_add(heap, &grown);

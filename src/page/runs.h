@@ -1,9 +1,9 @@
 /* Index of free runs by length: two-level bitmap with linear steps inside each power of two, good fit in
  * constant time. The index holds descriptors; it neither splits nor coalesces.
  *
- * Invariants: a run is in bin(length); a bit is set exactly when its bin isn't empty, and only then its head is a list; `bytes` is the sum of
- * the lengths. Within a bin the lower address is preferred as far as looking at the head allows. Lock: the
- * page heap's. */
+ * Invariants: a run is in bin(length); a bit is set exactly when its bin isn't empty, and only then its head
+ * is a list; `bytes` is the sum of the lengths. Within a bin the lower address is preferred as far as looking
+ * at the head allows. Lock: the page heap's. */
 #ifndef HM_PAGE_RUNS_H
 #define HM_PAGE_RUNS_H
 

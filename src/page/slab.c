@@ -108,7 +108,8 @@ void slab_put(struct slab_pool *pool, struct slab *slab, void *object, size_t ke
 {
     lock_acquire(&pool->lock);
     size_t index = (size_t)((char *)object - slab->objects) / pool->object_bytes;
-    HM_CHECK(index < SLAB_OBJECTS && (slab->free >> index & 1) == 0, "an object is given back once, to its slab");
+    HM_CHECK(index < SLAB_OBJECTS && (slab->free >> index & 1) == 0,
+             "an object is given back once, to its slab");
     list_remove(&slab->link);
     slab->free |= UINT32_C(1) << index;
     if (slab->free == ALL_FREE) {

@@ -1,10 +1,13 @@
-/* Slab pool: fixed-size descriptors in slabs of whole pages, so that the pages of descriptors nobody uses can be given back.
+/* Slab pool: fixed-size descriptors in slabs of whole pages, so that the pages of descriptors nobody uses can
+ * be given back.
  *
- * Type stable as meta.h: the memory stays a descriptor for ever; a purged slab's objects read as zero, which must be a valid state
- * of a free object. An object that `busy` says something still points at keeps its slab from being purged.
+ * Type stable as meta.h: the memory stays a descriptor for ever; a purged slab's objects read as zero, which
+ * must be a valid state of a free object. An object that `busy` says something still points at keeps its slab
+ * from being purged.
  *
- * Equations: a slab is on `partial` when some but not all of its objects are free, on `whole` when all are and it isn't purged, on `purged` when all are
- * and it is, on no list when none is. Locking: every function takes the pool's lock (LOCK_RANK_POOL). */
+ * Equations: a slab is on `partial` when some but not all of its objects are free, on `whole` when all are
+ * and it isn't purged, on `purged` when all are and it is, on no list when none is. Locking: every function
+ * takes the pool's lock (LOCK_RANK_POOL). */
 #ifndef HM_PAGE_SLAB_H
 #define HM_PAGE_SLAB_H
 

@@ -34,9 +34,10 @@ struct span {
     uint8_t mark;
     uint16_t bin;          /* one block spans: the cache bin it belongs to */
     _Atomic(void *) owner; /* the thread heap that caches or carves it; NULL: nobody's; run: its page heap */
-    struct list link;      /* run: its index bin; chunk: free for its holder; one block spans: the page heap's list of their kind */
-    struct list age;       /* dirty run: the purge queue, oldest first; kept mapping: the mapping cache */
-    uint64_t stamp;        /* dirty run or kept mapping: when it became so, in milliseconds */
+    struct list link; /* run: its index bin; chunk: free for its holder; one block spans: the page heap's list
+                         of their kind */
+    struct list age;  /* dirty run: the purge queue, oldest first; kept mapping: the mapping cache */
+    uint64_t stamp;   /* dirty run or kept mapping: when it became so, in milliseconds */
 };
 
 HM_INLINE uintptr_t span_end(const struct span *span)

@@ -60,8 +60,7 @@ void pageheap_verify(struct pageheap *heap)
     size_t kept = 0;
     HM_CHECK(verify_blocks(heap, &heap->large, SPAN_LARGE, &large) <= heap->stats.live,
              "spans of one block are part of live");
-    HM_CHECK(verify_blocks(heap, &heap->own, SPAN_OWN, &own) == heap->stats.own,
-             "own = sum of own mappings");
+    HM_CHECK(verify_blocks(heap, &heap->own, SPAN_OWN, &own) == heap->stats.own, "own = sum of own mappings");
     HM_CHECK(verify_blocks(heap, &heap->own_cached, SPAN_KEPT, &kept) == heap->stats.own_cached,
              "own_cached = sum of kept mappings");
     HM_CHECK(large + own <= heap->reserved, "a one block span has a descriptor in reserve");
