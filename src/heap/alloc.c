@@ -8,6 +8,8 @@
 #include "heap/large.h"
 #include "heap/remote.h"
 
+#define FREED_FILL 0xdf /* what freed memory is overwritten with */
+
 /* A block in a chunk, and what the map says of it. */
 struct place {
     struct chunk *chunk;
@@ -74,8 +76,17 @@ void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t al
     return block;
 }
 
-static bool free_in_chunk(struct theap *heap, void *block, const struct place *place)
+/* check:1: what is read after the free shows. Not for blocks whose pages the program may never have touched. */
+static void overwrite(const struct core *core, void *block, size_t bytes)
 {
+    if (HM_UNLIKELY(core->options.check > 0) && bytes <= CLASS_MAX_BYTES) {
+        memset(block, FREED_FILL, bytes);
+    }
+}
+
+static bool free_in_chunk(const struct core *core, struct theap *heap, void *block, const struct place *place)
+{
+    overwrite(core, block, class_bytes[code_class(place->code)]);
     if (!owns(heap, place->chunk)) {
         if (heap != NULL) {
             stat_add(&heap->stats.remote_frees, 1);
@@ -96,9 +107,12 @@ void alloc_free(struct core *core, struct theap *heap, void *block)
     bool in_chunk;
     bool freed = false;
     if (find_place(core, (uintptr_t)block, &place, &in_chunk)) {
-        freed = free_in_chunk(heap, block, &place);
+        freed = free_in_chunk(core, heap, block, &place);
     } else if (!in_chunk) {
         struct span *span = large_find(core, (uintptr_t)block);
+        if (span != NULL && mark_load(&span->mark) == LARGE_USER) {
+            overwrite(core, block, span->bytes);
+        }
         freed = span != NULL && large_free(core, heap, span);
     }
     if (HM_UNLIKELY(!freed)) {
