@@ -28,8 +28,8 @@ extern "C" {
     X(own, "bytes of it in mappings of one block, with the user or kept for reuse")                          \
     X(metadata, "bytes of descriptors with their maps, and caches; on top of `mapped`")                      \
     X(resident, "bytes of the process's anonymous resident memory, as the kernel says; 0: not known")        \
-    X(purged, "bytes given back to the OS because they were free for long or too many, since the start")     \
-    X(trimmed, "bytes given back by lowering the break, for that reason or on request, since the start")     \
+    X(purged, "bytes of free pages given back to the OS since the start, by age, number or request")         \
+    X(trimmed, "bytes by which the break was lowered since the start; also in `purged` if a purge did it")   \
     X(faults_avoided, "number of pages handed out again without a page fault")                               \
     X(purges, "number of purges")                                                                            \
     X(sweeps, "number of times a chunk's free memory was joined")                                            \

@@ -88,7 +88,8 @@ static HM_NOINLINE void free_of_any_kind(void *block)
 
 void general_free(void *block)
 {
-    if (block != NULL && !fast_free_large(&process_core, process_heap, block)) {
+    struct theap *heap = process_current();
+    if (block != NULL && (heap == NULL || !fast_free_large(&process_core, heap, block))) {
         free_of_any_kind(block);
     }
 }

@@ -24,10 +24,10 @@
  * instruction that uses them; atomic for TSan. The types may alias anything. */
 typedef uintptr_t hm_word __attribute__((may_alias));
 #define HM_RACY_WORD(at)                                                                                     \
-    (HM_TSAN ? __atomic_load_n((const hm_word *)(const void *)(at), __ATOMIC_RELAXED)                        \
-             : *(const hm_word *)(const void *)(at))
+    (HM_TSAN ? __atomic_load_n((const hm_word *)(uintptr_t)(at), __ATOMIC_RELAXED)                           \
+             : *(const hm_word *)(uintptr_t)(at))
 #define HM_RACY_BYTE(at)                                                                                     \
-    (HM_TSAN ? __atomic_load_n((const uint8_t *)(at), __ATOMIC_RELAXED) : *(const uint8_t *)(at))
+    (HM_TSAN ? __atomic_load_n((const uint8_t *)(uintptr_t)(at), __ATOMIC_RELAXED) : *(const uint8_t *)(at))
 
 #ifndef HM_DEBUG
 #    define HM_DEBUG 0

@@ -84,7 +84,7 @@ void chunk_verify(const struct chunk *chunk)
         HM_CHECK(end <= CHUNK_GRANULES, "a block ends inside its chunk");
         blocks += class_granules(code_class(code));
     }
-    HM_CHECK(used + chunk->linked <= CHUNK_GRANULES, "used + linked <= all granules");
+    HM_CHECK(blocks + chunk->linked <= CHUNK_GRANULES, "blocks + linked <= all granules");
     HM_CHECK(used >= blocks, "used >= granules of blocks in the map");
     HM_CHECK((windows_with_holes == 0) == (chunk->linked == 0), "linked counts the marked holes");
 }

@@ -12,9 +12,9 @@
  * show.
  *
  * Equations: used >= granules of all blocks in the map, with equality when no remote free is between its two
- * steps (mark, then subtract); used + linked <= CHUNK_GRANULES; the rest is dead. Only a chunk whose `used`
- * is 0 may be given back, under its owner's lock: then nobody is between the two steps, and everything that a
- * remote freer does afterwards is a hint that may come late or never. */
+ * steps (mark, then subtract); granules of all blocks + linked <= CHUNK_GRANULES; the rest is dead. Only a
+ * chunk whose `used` is 0 may be given back, under its owner's lock: then nobody is between the two steps,
+ * and everything that a remote freer does afterwards is a hint that may come late or never. */
 #ifndef HM_CHUNK_CHUNK_H
 #define HM_CHUNK_CHUNK_H
 
@@ -93,10 +93,12 @@ HM_INLINE bool mark_take(uint8_t *mark, unsigned code)
     return __atomic_compare_exchange_n(mark, &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-/* Dead granules: free, but in no hole. */
+/* Dead granules: free, but in no hole. While a remote free is between its two steps, a sweep may have linked
+ * what still counts as used. */
 HM_INLINE unsigned chunk_dead(const struct chunk *chunk)
 {
-    return CHUNK_GRANULES - atomic_load_explicit(&chunk->used, memory_order_relaxed) - chunk->linked;
+    unsigned taken = atomic_load_explicit(&chunk->used, memory_order_relaxed) + chunk->linked;
+    return taken < CHUNK_GRANULES ? CHUNK_GRANULES - taken : 0;
 }
 
 /* The block that covers a granule, from the map alone. False: the granule is free. */

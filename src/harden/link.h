@@ -22,6 +22,7 @@ HM_INLINE void *link_decode(uint64_t secret, uint64_t word)
 HM_INLINE uint64_t link_seal(uint64_t secret, const void *at, uint64_t a, uint64_t b, uint64_t c)
 {
     uint64_t x = (a ^ secret) * UINT64_C(0x9e3779b97f4a7c15);
+    x ^= x >> 32;
     x ^= (b + (uint64_t)(uintptr_t)at) * UINT64_C(0xc2b2ae3d27d4eb4f);
     x ^= (x >> 29) + c * UINT64_C(0x165667b19e3779f9);
     return x ^ (x >> 32);

@@ -188,10 +188,11 @@ static void *move(struct core *core, struct theap *heap, void *block, size_t old
 {
     bool zero;
     void *moved = alloc_block(core, heap, bytes, 1, &zero);
-    if (moved != NULL) {
-        memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
-        alloc_free(core, heap, block);
+    if (moved == NULL) {
+        return bytes <= old_bytes ? block : NULL;
     }
+    memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
+    alloc_free(core, heap, block);
     return moved;
 }
 

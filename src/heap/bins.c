@@ -43,15 +43,22 @@ struct entry *bins_bottom(struct theap *heap, unsigned class)
 
 unsigned bins_count(struct theap *heap, unsigned class)
 {
+    /* Also while set_array is under way, as a forked child may find it: then the entries are lost. */
+    if (heap->info[class].capacity == 0) {
+        return 0;
+    }
     return (unsigned)(entry_at(heap, heap->bin[class].top) - bins_bottom(heap, class));
 }
 
 static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity,
                       unsigned count)
 {
-    heap->info[class].capacity = (uint16_t)capacity;
+    uint16_t *visible = &heap->info[class].capacity;
+    __atomic_store_n(visible, 0, __ATOMIC_RELAXED);
+    atomic_thread_fence(memory_order_release);
     heap->bin[class].top = offset_of(heap, bottom + count);
     heap->bin[class].limit = offset_of(heap, bottom + capacity);
+    __atomic_store_n(visible, (uint16_t)capacity, __ATOMIC_RELEASE);
 }
 
 unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count)
@@ -91,11 +98,25 @@ static uintptr_t chunk_base(const struct entry *entry)
     return (uintptr_t)entry->block & ~(uintptr_t)(CHUNK_BYTES - 1);
 }
 
-/* An entry that a fork may have torn counts only if it is one of a cached block. */
-static bool entry_is_whole(const struct entry *entry, const struct chunk *chunk)
+/* An entry that a fork may have torn counts only if it is one of a cached block, of this heap and class. */
+static bool entry_is_whole(const struct theap *heap, unsigned class, const struct entry *entry,
+                           const struct chunk *chunk)
 {
-    return chunk != NULL && entry->mark == &chunk->map[chunk_granule(chunk, (uintptr_t)entry->block) / 2] &&
-           (mark_load(entry->mark) & CODE_CACHED) != 0;
+    if (chunk == NULL || atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) != heap ||
+        entry->mark != &chunk->map[chunk_granule(chunk, (uintptr_t)entry->block) / 2]) {
+        return false;
+    }
+    unsigned granule = chunk_granule(chunk, (uintptr_t)entry->block);
+    unsigned parity = class < CLASS_EXACT ? granule % 2 : 0;
+    return mark_load(entry->mark) == (class_code(class, parity) | CODE_CACHED);
+}
+
+static bool large_entry_is_whole(const struct theap *heap, unsigned class, const struct entry *entry)
+{
+    struct span *span = large_find(heap->core, (uintptr_t)entry->block);
+    return span != NULL && entry->mark == &span->mark && span->bin == class &&
+           atomic_load_explicit(&span->owner, memory_order_relaxed) == heap &&
+           mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
 /* Entries of one chunk in a row are settled together. */
@@ -110,7 +131,7 @@ static void flush_small(struct theap *heap, unsigned class, const struct entry *
         struct chunk *chunk = table_find(&heap->core->table, base);
         unsigned dead = 0;
         for (; i < count && chunk_base(&entries[i]) == base; i++) {
-            if (trusted || entry_is_whole(&entries[i], chunk)) {
+            if (trusted || entry_is_whole(heap, class, &entries[i], chunk)) {
                 mark_store(entries[i].mark, 0);
                 dead += granules;
             }
@@ -123,13 +144,12 @@ static void flush_small(struct theap *heap, unsigned class, const struct entry *
     lock_release(&heap->lock);
 }
 
-static void flush_large(const struct theap *heap, const struct entry *entries, unsigned count, bool trusted)
+static void flush_large(const struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
+                        bool trusted)
 {
     for (unsigned i = 0; i < count; i++) {
-        struct span *span = large_of_mark(entries[i].mark);
-        if (trusted || (mark_load(entries[i].mark) == (LARGE_USER | CODE_CACHED) &&
-                        span->addr == (uintptr_t)entries[i].block)) {
-            large_discard(heap->core, span);
+        if (trusted || large_entry_is_whole(heap, class, &entries[i])) {
+            large_discard(heap->core, large_of_mark(entries[i].mark));
         }
     }
 }
@@ -144,7 +164,7 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     if (class < CLASS_IN_CHUNK) {
         flush_small(heap, class, bottom + 1, count, trusted);
     } else {
-        flush_large(heap, bottom + 1, count, trusted);
+        flush_large(heap, class, bottom + 1, count, trusted);
     }
     memmove(bottom + 1, bottom + 1 + count, (used - count) * sizeof *bottom);
     heap->bin[class].top -= count * sizeof *bottom;
@@ -156,8 +176,8 @@ void bins_discard_arrays(struct theap *heap)
         if (heap->info[class].capacity != 0) {
             HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
             core_array_put(heap->core, bins_bottom(heap, class), heap->info[class].capacity);
-            set_array(heap, class, &heap->none, 0, 0);
-            heap->info[class].batch = 0;
         }
+        set_array(heap, class, &heap->none, 0, 0);
+        heap->info[class].batch = 0;
     }
 }

@@ -70,8 +70,9 @@ struct chunk *core_chunk_get(struct core *core)
 void core_chunk_put(struct core *core, struct chunk *chunk)
 {
     /* In step with the page heap: memory that it learned to keep will want descriptors again. */
-    size_t pages = core->pages.stats.hold + core->options.pages.dirty_floor;
-    slab_put(&core->chunk_pool, chunk->slab, chunk, pages / CHUNK_BYTES * sizeof *chunk);
+    size_t chunks = pageheap_bound(&core->pages) / CHUNK_BYTES;
+    size_t keep = chunks < SIZE_MAX / sizeof *chunk ? chunks * sizeof *chunk : SIZE_MAX;
+    slab_put(&core->chunk_pool, chunk->slab, chunk, keep);
 }
 
 struct span *core_span_get(struct core *core)
@@ -184,7 +185,7 @@ struct theap *core_attach(struct core *core)
 static void retire(struct core *core, struct theap *heap)
 {
     lock_acquire(&heap->lock);
-    theap_drain_locked(heap);
+    theap_tidy_locked(heap);
     bool empty = heap->chunk_count == 0;
     lock_release(&heap->lock);
     set_state(core, heap, empty ? THEAP_SPARE : THEAP_ORPHAN);
@@ -285,7 +286,7 @@ size_t core_trim(struct core *core, struct theap *self, size_t keep)
     for (struct list *node = core->registry.all.next; node != &core->registry.all; node = node->next) {
         struct theap *heap = theap_of_registry(node);
         lock_acquire(&heap->lock);
-        theap_drain_locked(heap);
+        theap_tidy_locked(heap);
         lock_release(&heap->lock);
     }
     lock_release(&core->registry.lock);

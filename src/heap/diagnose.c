@@ -81,6 +81,30 @@ static _Noreturn void diagnose_in_span(const struct span *span, const void *at, 
     diagnose_inside(at, verb, span->addr, span->bytes, with_user ? "in use" : "freed");
 }
 
+static struct span *find_in_runs(const struct runs *runs, uintptr_t addr)
+{
+    struct span *run = runs_smaller(runs, NULL);
+    while (run != NULL && (addr < run->addr || addr >= span_end(run))) {
+        run = runs_smaller(runs, run);
+    }
+    return run;
+}
+
+/* What is longer than the page map can be walked back over. */
+static const struct span *find_long(struct pageheap *pages, uintptr_t addr)
+{
+    struct span *found = NULL;
+    lock_acquire(&pages->lock);
+    for (struct list *at = pages->large.next; at != &pages->large && found == NULL; at = at->next) {
+        struct span *span = LIST_ENTRY(at, struct span, link);
+        found = span->addr <= addr && addr < span_end(span) ? span : NULL;
+    }
+    found = found != NULL ? found : find_in_runs(&pages->dirty, addr);
+    found = found != NULL ? found : find_in_runs(&pages->clean, addr);
+    lock_release(&pages->lock);
+    return found;
+}
+
 void diagnose(struct core *core, const void *block, const char *verb)
 {
     uintptr_t addr = (uintptr_t)block;
@@ -91,6 +115,9 @@ void diagnose(struct core *core, const void *block, const char *verb)
     const struct span *span = pagemap_find(&core->map, addr);
     if (span == NULL) {
         span = mapping_find(&core->pages, addr);
+    }
+    if (span == NULL) {
+        span = find_long(&core->pages, addr);
     }
     if (span != NULL) {
         diagnose_in_span(span, block, verb);

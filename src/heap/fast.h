@@ -44,11 +44,10 @@ HM_INLINE void fast_push(struct theap *heap, struct bin *bin, uintptr_t top, voi
 /* A block of at least `bytes` for small requests, or NULL: then the medium or the general path is due. */
 HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
 {
-    size_t granules = (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES;
-    if (HM_UNLIKELY(granules > CLASS_FAST_BYTES / GRANULE_BYTES)) {
+    if (HM_UNLIKELY(bytes > CLASS_FAST_BYTES)) {
         return NULL;
     }
-    return fast_pop(heap, heap->bin_offset[granules]);
+    return fast_pop(heap, heap->bin_offset[(bytes + GRANULE_BYTES - 1) / GRANULE_BYTES]);
 }
 
 /* The same for requests from there to the largest class. */

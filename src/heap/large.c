@@ -107,6 +107,7 @@ void *large_resize(struct core *core, struct span *span, size_t bytes)
         return (void *)span->addr;
     }
     bool done;
+    uintptr_t before = span->addr;
     if (span->kind == SPAN_OWN) {
         done = rounded >= core->options.own_mapping_bytes / 2 && mapping_resize(&core->pages, span, rounded);
     } else if (rounded > span->bytes) {
@@ -118,6 +119,9 @@ void *large_resize(struct core *core, struct span *span, size_t bytes)
     if (done) {
         /* Its size is no class's any more. */
         span->bin = NO_BIN;
+        if (span->addr != before) {
+            core_note_freed(core, before);
+        }
         return (void *)span->addr;
     }
     return NULL;

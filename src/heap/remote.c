@@ -35,21 +35,30 @@ void remote_announce(struct chunk *chunk)
     }
 }
 
-static void release_unused(struct chunk *chunk)
+/* True when there is nothing left to do for the chunk: it was given back, has blocks again, or is nobody's. */
+static bool release_from(struct theap *owner, struct chunk *chunk)
 {
-    struct theap *owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
-    if (owner == NULL) {
-        return;
-    }
     lock_acquire(&owner->lock);
     /* Most often the chunk is in the inbox; a chunk that goes should not stay there. */
     theap_drain_locked(owner);
-    if (atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == owner &&
-        atomic_load(&chunk->used) == 0) {
+    bool owned = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == owner;
+    if (owned && atomic_load(&chunk->used) == 0) {
         theap_release_locked(owner, chunk);
     }
     lock_release(&owner->lock);
-    pageheap_tick(&owner->core->pages);
+    return owned;
+}
+
+static void release_unused(struct chunk *chunk)
+{
+    struct theap *owner;
+    /* Again when another heap adopted the chunk meanwhile. */
+    do {
+        owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
+    } while (owner != NULL && atomic_load(&chunk->used) == 0 && !release_from(owner, chunk));
+    if (owner != NULL) {
+        pageheap_tick(&owner->core->pages);
+    }
 }
 
 void remote_settled(struct chunk *chunk, unsigned left)

@@ -7,6 +7,7 @@
 #include "base/stat.h"
 #include "heap/bins.h"
 #include "heap/core.h"
+#include "heap/large.h"
 #include "heap/remote.h"
 
 #define SWEEP_MIN_BUCKET  7u              /* 2^7 granules: 1/32 of a chunk */
@@ -97,10 +98,15 @@ void theap_release_locked(struct theap *heap, struct chunk *chunk)
 
 void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granules)
 {
-    if (atomic_fetch_sub(&chunk->used, granules) == granules) {
-        theap_release_locked(heap, chunk);
-    } else {
+    if (atomic_fetch_sub(&chunk->used, granules) != granules) {
         theap_rebucket_locked(heap, chunk);
+        return;
+    }
+    /* A chunk that goes should not stay in the inbox: in its next life nobody would hear of its frees until this
+     * heap's next drain, which gives it back itself if it is there. */
+    theap_drain_locked(heap);
+    if (atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == heap) {
+        theap_release_locked(heap, chunk);
     }
 }
 
@@ -121,6 +127,19 @@ void theap_drain_locked(struct theap *heap)
             theap_rebucket_locked(heap, chunk);
         }
         chunk = next;
+    }
+}
+
+void theap_tidy_locked(struct theap *heap)
+{
+    theap_drain_locked(heap);
+    struct list *next;
+    for (struct list *node = heap->chunks.next; node != &heap->chunks; node = next) {
+        struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
+        next = node->next;
+        if (atomic_load(&chunk->used) == 0) {
+            theap_release_locked(heap, chunk);
+        }
     }
 }
 
@@ -178,6 +197,10 @@ bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granu
     theap_drain_locked(orphan);
     while (!list_empty(&orphan->chunks)) {
         struct chunk *chunk = LIST_ENTRY(orphan->chunks.next, struct chunk, span.link);
+        if (atomic_load(&chunk->used) == 0) {
+            theap_release_locked(orphan, chunk);
+            continue;
+        }
         disown_chunk(orphan, chunk);
         own_chunk(heap, chunk);
         stat_add(&heap->stats.chunks_adopted, 1);
@@ -372,6 +395,10 @@ static void drop_when_much_was_freed(struct theap *heap)
 
 static void settle_one(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
+    if (class >= CLASS_IN_CHUNK) {
+        large_discard(heap->core, large_of_mark(mark));
+        return;
+    }
     lock_acquire(&heap->lock);
     struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)block);
     mark_store(mark, 0);

@@ -130,6 +130,9 @@ void theap_drain_locked(struct theap *heap);
 /* Gives a chunk without blocks back to the page heap. Lock held. */
 void theap_release_locked(struct theap *heap, struct chunk *chunk);
 
+/* Works off the inbox and gives every chunk without blocks back, also those that were never carved. Lock held. */
+void theap_tidy_locked(struct theap *heap);
+
 /* Moves the chunks of an orphan here until there is a hole of that many granules; false if there was none in
  * all of them. Registry's lock and both heaps' locks held. */
 bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules);

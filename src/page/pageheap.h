@@ -3,14 +3,14 @@
  * Free runs lie in two indexes: dirty (may be resident, reused first because touching them costs no fault)
  * and clean (zero-filled, not resident). A run never crosses sources, and never mixes dirty with clean: a
  * freed span coalesces with its dirty neighbours at once, a purged one with its clean neighbours. When
- * neither index serves a request but neighbours of both sorts together would, they are joined (as dirty)
- * before the OS is asked for more.
+ * neither index serves a request but neighbours of both sorts together would, it is taken from them before
+ * the OS is asked for more; what is left of them keeps its sort.
  *
- * When dirty runs are purged:
- *  - by bound: dirty <= max(dirty_floor, live / 8, hold). Beyond it the oldest are purged at once, so memory
- * follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew from
- * the OS within decay_ms after pages were given back mean that we gave back too much; hold grows by them, and
- * halves every decay_ms without such regret;
+ * When dirty runs are purged (kept own mappings count and go as dirty runs do):
+ *  - by bound: dirty <= max(dirty_floor, (live + own) / 8, hold). Beyond it the oldest are purged at once, so
+ * memory follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew
+ * from the OS within decay_ms after pages were given back by bound mean that we gave back too much; hold
+ * grows by them, and halves every decay_ms without such regret;
  *  - by age: runs dirty for longer than decay_ms, at pageheap_tick (called from slow paths) and at every
  * free;
  *  - decay_ms = 0 purges at once, -1 never.
@@ -117,6 +117,9 @@ void pageheap_shrink(struct pageheap *heap, struct span *span, size_t bytes);
 
 /* Purges what has aged. Cheap when nothing is due. */
 void pageheap_tick(struct pageheap *heap);
+
+/* The bytes that free memory may keep resident at the moment (see above). */
+size_t pageheap_bound(struct pageheap *heap);
 
 /* True when a tick may have something to do: read without a lock. */
 bool pageheap_pending(const struct pageheap *heap);

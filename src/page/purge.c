@@ -222,6 +222,14 @@ void purge_settle_locked(struct pageheap *heap, uint64_t now)
     due_set(heap);
 }
 
+size_t pageheap_bound(struct pageheap *heap)
+{
+    lock_acquire(&heap->lock);
+    size_t bound = purge_bound_locked(heap, heap->os->now_ms(heap->os));
+    lock_release(&heap->lock);
+    return bound;
+}
+
 bool pageheap_pending(const struct pageheap *heap)
 {
     uint64_t due = atomic_load_explicit(&heap->due, memory_order_relaxed);

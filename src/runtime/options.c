@@ -44,7 +44,11 @@ static bool parse_size(const char *value, size_t *size)
         len--;
     }
     size_t number;
-    return parse_number(value, value + len, &number) && bits_mul(number, unit, size);
+    if (!parse_number(value, value + len, &number) || !bits_mul(number, unit, &number)) {
+        return false;
+    }
+    *size = number;
+    return true;
 }
 
 static bool parse_bool(const char *value, bool *result)
@@ -193,7 +197,7 @@ void options_default(struct options *options)
                 .pages =
                     {
                         .decay_ms = 1000,
-                        .dirty_floor = (size_t)4 << 20,
+                        .dirty_floor = (size_t)1 << 20,
                         .trim_bytes = (size_t)128 << 10,
                         .use_break = true,
                     },

@@ -1,17 +1,17 @@
 /* HMALLOC_CONF: key:value pairs separated by commas.
  *
- *   decay:MS     how long free memory may stay resident: milliseconds, 0 at once, -1 for ever     (default
- * 1000) floor:SIZE   bytes of free memory that may stay resident whatever the live heap's size (default 4M)
- *   trim:SIZE    the break is lowered by no less than this                                          (default
- * 128K) own:SIZE     blocks from this size on get a mapping of their own (default 2M) break:0|1    use the
- * program break                                                              (default 1)
- *   thp:auto|always|never   transparent huge pages                                                  (default
- * auto) check:0|1    1: instrumented mode (default 0) stats:0|1|json          statistics at exit (default 0)
- *   stats_file:PATH         where to write them; %p is the process id                               (default
- * stderr)
+ *   decay:MS        how long free memory may stay resident: milliseconds, 0 at once, -1 for ever; default 1000
+ *   floor:SIZE      bytes of free memory that may stay resident whatever the live heap's size; default 1M
+ *   trim:SIZE       the break is lowered by no less than this; default 128K
+ *   own:SIZE        blocks from this size on get a mapping of their own; default 2M
+ *   break:0|1       use the program break; default 1
+ *   thp:auto|always|never  transparent huge pages; default auto
+ *   check:0|1       1: instrumented mode, and freed memory is overwritten; default 0
+ *   stats:0|1|json  statistics at exit; default 0
+ *   stats_file:PATH where to write them, %p is the process id; default stderr
  *
- * SIZE takes the suffixes K, M and G. An unknown key or a bad value costs one warning line each and leaves
- * the default. Parsing allocates nothing. */
+ * SIZE takes the suffixes K, M and G. An unknown key or a bad value costs one warning line each and leaves the
+ * default. Parsing allocates nothing. */
 #ifndef HM_RUNTIME_OPTIONS_H
 #define HM_RUNTIME_OPTIONS_H
 

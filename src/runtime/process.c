@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "runtime/environment.h"
 #include "runtime/fork.h"
+#include "runtime/report.h"
 #include "runtime/threads.h"
 
 #define CONF_BYTES 1024
@@ -84,4 +85,10 @@ void process_start(void)
 __attribute__((constructor)) static void at_load(void)
 {
     process_ready();
+}
+
+/* Here, because a program that links the archive gets only those of its files that something refers to. */
+__attribute__((destructor)) static void at_unload(void)
+{
+    report_at_exit();
 }

@@ -38,7 +38,7 @@ struct process_other {
     void *(*calloc)(size_t count, size_t size);
     void *(*realloc)(void *block, size_t size);
     void *(*memalign)(size_t alignment, size_t size);
-    size_t (*usable)(void *block);
+    size_t (*usable)(const void *block);
     int (*trim)(size_t keep);
 };
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,11 +74,11 @@ static void report_to_file(const char *pattern, bool json)
     int fd =
         (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd < 0) {
-        warn("no statistics: %s can't be opened (%s)", path, strerrorname_np(errno));
+        warn("no statistics: %s can't be opened (errno %d)", path, errno);
         return;
     }
     if (!report_write(fd, json)) {
-        warn("no statistics: %s can't be written (%s)", path, strerrorname_np(errno));
+        warn("no statistics: %s can't be written (errno %d)", path, errno);
     }
     syscall(SYS_close, fd);
 }
@@ -99,9 +98,4 @@ void report_at_exit(void)
         report_write(STDERR_FILENO, json);
     }
     errno = saved;
-}
-
-__attribute__((destructor)) static void at_unload(void)
-{
-    report_at_exit();
 }

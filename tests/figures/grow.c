@@ -1,6 +1,6 @@
 /* grow: a block grown to 768 MiB in steps of 4 MiB, one byte of each step written. Prints the seconds it
  * took. */
-#include "figures.h"
+#include "figures/figures.h"
 
 int main(void)
 {

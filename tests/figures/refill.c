@@ -3,7 +3,7 @@
  * Allocates 1.5 million blocks of 16 to 255 bytes, frees a random 90 %, and fills every third freed place
  * with a block of 300 to 600. Then frees everything, and for two seconds only does a small operation now and
  * then. */
-#include "figures.h"
+#include "figures/figures.h"
 
 enum { PLACES = 1500000, LIGHT_OPERATIONS = 5 };
 

@@ -1,5 +1,5 @@
 /* small: a trivial process. Prints its anonymous memory with 50 small blocks. */
-#include "figures.h"
+#include "figures/figures.h"
 
 enum { BLOCKS = 50 };
 

@@ -1,10 +1,10 @@
 # Shell functions for the scripts in programs/. The runner sets:
 #   HM_LIBRARY  library to preload, empty in the run on glibc     HM_STATS   where its processes report
 #   HM_TESTS    this directory      HM_OUT  files put here are compared between the two runs, byte by byte
-#   HM_SOURCE   the project         HM_SHARED  libhmalloc.so      HM_STRESS  1 for the long variant
+#   HM_SOURCE   copy of the project HM_SHARED  libhmalloc.so      HM_STRESS  1 for the long variant
+# and puts `under` on PATH.
 # The script's standard output is compared too; standard error is shown when something fails.
 set -eu -o pipefail
-export PATH="$HM_TESTS:$PATH"
 
 fail() {
     echo "FAIL: $*" >&2

@@ -1,8 +1,10 @@
 /* The remote free protocol of src/heap/remote.h, for exhaustive search.
  *
- * Every access to a word that several threads use is one statement of its own; what is done under a lock and seen only
- * under that lock is joined. A BUG_ macro breaks one rule of the protocol; the search must then find an error (tests/protocol/run).
- * Sizes and budgets come from the scenario (-D): they bound what the threads do, not how their steps interleave. */
+ * One statement, atomic or d_step is one step. Steps are joined only where nobody can tell: taking a lock moves to what
+ * follows it, releasing it to what precedes it, a compare-and-swap loop is its last round, and words that one thread alone can see go with anything.
+ *
+ * A BUG_ macro breaks one rule; the search must then end in an error (tests/protocol/run). The scenario's sizes (-D) bound what the
+ * threads do, not how their steps interleave. */
 
 #ifndef CHUNKS
 #define CHUNKS 2 /* descriptors in the type stable pool */
@@ -17,25 +19,36 @@
 #define FREERS 2
 #endif
 #ifndef ALLOCS
-#define ALLOCS 2, 2 /* blocks that each thread may allocate, */
-#endif
-#ifndef DRAINS
-#define DRAINS 1 /* times each thread may look into its inbox, */
+#define ALLOCS 1, 1 /* blocks that each thread may allocate, */
 #endif
 #ifndef EXITS
-#define EXITS 0, 0 /* times it may end, a new thread taking its heap later */
+#define EXITS 0, 0 /* times it may end; a new thread may take its heap then */
+#endif
+#ifndef SPREAD
+#define SPREAD 0 /* 1: heap 1 starts with two chunks */
+#endif
+#ifndef DRAINS
+#define DRAINS 1 /* times each thread works off its inbox for no reason */
 #endif
 
-#define NOBODY 0
-#define PLACES (CHUNKS * WINDOWS)
+#if SPREAD
+#define START    FREERS
+#define PLACE(i) ((i) % CHUNKS * WINDOWS + (i) / CHUNKS)
+#else
+#define START    (FREERS < WINDOWS -> FREERS : WINDOWS)
+#define PLACE(i) (i)
+#endif
+
+#define NOBODY      0
+#define PLACES      (CHUNKS * WINDOWS)
 #define CHUNK_OF(w) ((w) / WINDOWS)
 
 /* A map byte. */
-#define DEAD   0
-#define HOLE   1
-#define CACHED 2
-#define USER   3
+#define FREE   0
+#define CACHED 1
+#define USER   2
 
+/* A thread heap. */
 #define SPARE  0
 #define LIVE   1
 #define ORPHAN 2
@@ -51,22 +64,28 @@ byte inbox[HEAPS + 1];
 byte state[HEAPS + 1];
 byte lock[HEAPS + 1]; /* [0]: the registry's */
 
-/* Who has which block: place + 1, as freers get it from the threads that allocate. */
+/* What freers have to free: place + 1. */
 byte hand[FREERS];
 bool freeing[FREERS];
 
 /* For the properties alone. */
-byte between[CHUNKS];  /* freers between mark and subtract */
-bool unseen[CHUNKS];   /* granules were freed remotely since the owner last read `used` */
-byte on_list[CHUNKS];  /* the inbox it is linked in; LISTED + heap: in the hands of who took that inbox */
-byte operations;       /* under way */
-bool freed[PLACES];    /* this block was taken from its user */
-#define LISTED 16
+byte operations;      /* under way */
+byte between[CHUNKS]; /* freers between mark and subtract */
+bool fresh[CHUNKS];   /* made, and nothing carved yet */
+bool unseen[CHUNKS];  /* freed into since the owner last looked at `used` */
+byte on_list[CHUNKS]; /* the inbox it is linked in; TAKEN: in a list that somebody took */
+#define TAKEN 255
+#ifdef DOUBLE
+bool freed[PLACES]; /* this block was taken from its user */
+#define NOT_FREED(w) freed[w] = false
+#else
+#define NOT_FREED(w) skip
+#endif
 
-#define TAKE(l)    atomic { lock[l] == 0 -> lock[l] = _pid + 1 }
-#define UNLOCK(l)  atomic { assert(lock[l] == _pid + 1); lock[l] = 0 }
+#define TAKE(l)   lock[l] == 0 -> lock[l] = _pid + 1
+#define UNLOCK(l) assert(lock[l] == _pid + 1); lock[l] = 0
 
-/* What must hold whenever nobody is inside an operation. */
+/* What holds whenever nobody is inside an operation. */
 inline check_quiet()
 {
     if
@@ -75,11 +94,11 @@ inline check_quiet()
         do
         :: i == CHUNKS -> break
         :: else ->
-            assert(owner[i] == NOBODY || used[i] != 0);
+            assert(owner[i] == NOBODY || used[i] != 0 || fresh[i]);
             assert(between[i] == 0);
             assert(pooled[i] == (owner[i] == NOBODY));
             assert(announced[i] == (on_list[i] != 0));
-            assert(on_list[i] < LISTED);
+            assert(on_list[i] != TAKEN);
             assert(!unseen[i] || on_list[i] != 0);
 #ifndef WEAK
             assert(!unseen[i] || on_list[i] == owner[i]);
@@ -91,50 +110,52 @@ inline check_quiet()
     fi
 }
 
+#define END atomic { operations--; check_quiet() }
 
 /* The chunk goes back to the page heap; `heap`'s lock is held. */
-inline release(x, heap)
+inline release(c, heap)
 {
-    d_step {
-        assert(lock[heap] == _pid + 1);
-        assert(owner[x] == heap && !pooled[x]);
-        assert(used[x] == 0);
-        assert(between[x] == 0);
-        i = 0;
-        do
-        :: i == WINDOWS -> break
-        :: else ->
-            assert(mark[x * WINDOWS + i] == DEAD || mark[x * WINDOWS + i] == HOLE);
-            mark[x * WINDOWS + i] = DEAD;
-            i++
-        od;
-        i = 0;
-        unseen[x] = false;
-        owner[x] = NOBODY
-    };
-    d_step { assert(!pooled[x]); pooled[x] = true }
+    assert(lock[heap] == _pid + 1);
+    assert(owner[c] == heap && !pooled[c]);
+    assert(used[c] == 0);
+    assert(between[c] == 0);
+    i = 0;
+    do
+    :: i == WINDOWS -> break
+    :: else -> assert(mark[c * WINDOWS + i] == FREE); i++
+    od;
+    i = 0;
+    unseen[c] = false;
+    fresh[c] = false;
+    owner[c] = NOBODY;
+    pooled[c] = true
 }
 
 /* Links `x` into the inbox of `to`. */
 inline push()
 {
-    do
-    :: head = inbox[to];
-       d_step { assert(on_list[x] == 0); inbox_next[x] = head };
 #ifdef BUG_PUSH_WITHOUT_SWAP
-       d_step { inbox[to] = x + 1; on_list[x] = to };
-       head = 0;
-       break
+    d_step { assert(on_list[x] == 0); head = inbox[to]; inbox_next[x] = head };
+    d_step { inbox[to] = x + 1; on_list[x] = to; head = 0 }
 #else
-       atomic {
-           if
-           :: inbox[to] == head -> inbox[to] = x + 1; on_list[x] = to; head = 0; break
-           :: else -> head = 0
-           fi
-       }
+    d_step { assert(on_list[x] == 0); inbox_next[x] = inbox[to]; inbox[to] = x + 1; on_list[x] = to }
 #endif
-    od
 }
+
+/* Where the owner looks at `used` of a chunk that was announced. */
+#ifdef BUG_CLEAR_LATE
+#define LOOK skip
+#else
+#define LOOK unseen[x] = false
+#endif
+
+/* Whoever makes a chunk no longer the heap's works off the inbox then, before it lets go of the lock. The chunk must not stay there when
+ * the heap's thread sleeps: nobody would hear of remote frees in it, or in the chunk that gets its descriptor next. */
+#ifdef BUG_NO_DRAIN_AFTER_RELEASE
+#define DRAIN_AFTER(heap) skip
+#else
+#define DRAIN_AFTER(heap) drain(heap)
+#endif
 
 /* Puts a whole inbox in front of the private list `list`. It must hold just the chunks that were pushed, and end. */
 inline take_inbox(heap)
@@ -146,10 +167,10 @@ inline take_inbox(heap)
         do
         :: tail == 0 -> break
         :: else ->
-            assert(on_list[tail - 1] == heap);
-            on_list[tail - 1] = LISTED + heap;
             i++;
             assert(i <= CHUNKS);
+            assert(on_list[tail - 1] == heap);
+            on_list[tail - 1] = TAKEN;
             if
             :: inbox_next[tail - 1] == 0 -> inbox_next[tail - 1] = list; list = head; tail = 0
             :: else -> tail = inbox_next[tail - 1]
@@ -166,181 +187,179 @@ inline take_inbox(heap)
     }
 }
 
+#define OFF_LIST(c) assert(on_list[c] == TAKEN); on_list[c] = 0; announced[c] = false
+
 /* Unlinks the first chunk of the private list to `x`: the link is read before anybody may link the chunk again. */
 inline next_of_list()
 {
     x = list - 1;
-#ifdef BUG_LINK_READ_LATE
-    d_step { on_list[x] = 0; announced[x] = false };
-    list = inbox_next[x]
-#else
     list = inbox_next[x];
-    d_step { assert(on_list[x] >= LISTED); on_list[x] = 0; announced[x] = false }
-#endif
+    inbox_next[x] = 0;
+    OFF_LIST(x)
 }
 
-/* Step 3, and what the owner does with a chunk that isn't its own. If the chunk's owner changed meanwhile, it lies in an inbox that perhaps
- * nobody looks into again: that inbox is taken and all of it goes to `list`, to be announced anew. */
+/* Step 3. If the owner changed meanwhile, the chunk lies in an inbox that perhaps nobody looks into again: then that inbox
+ * is taken and all of it comes to `list`, to be announced anew. */
 inline announce()
 {
     do
-    :: atomic { announced[x] -> break }
+    :: announced[x] -> break
     :: atomic { !announced[x] -> announced[x] = true };
-       to = owner[x];
        if
-       :: to == NOBODY ->
+       :: owner[x] == NOBODY ->
            announced[x] = false;
 #ifdef BUG_DROP_WITHOUT_LOOK
            break
 #else
            if
            :: owner[x] == NOBODY -> break
-           :: else
+           :: owner[x] != NOBODY
            fi
 #endif
-       :: else ->
-           push();
+       :: atomic { owner[x] != NOBODY -> to = owner[x] };
+          push();
 #ifdef BUG_NO_REDIRECT
-           break
+          atomic { true -> to = 0; break }
 #else
-           if
-           :: owner[x] == to -> break
-           :: else -> take_inbox(to); break
-           fi
+          if
+          :: atomic { owner[x] == to -> to = 0; break }
+          :: atomic { owner[x] != to -> take_inbox(to); to = 0; break }
+          fi
 #endif
        fi
-    od;
-    to = 0
+    od
 }
 
-inline announce_all()
-{
-    announce();
-    do
-    :: list == 0 -> break
-    :: else -> next_of_list(); announce()
-    od;
-    x = 0
-}
-
-/* The lock of `heap` is held. */
+/* Works off the inbox of `heap`, whose lock is held, until it is empty. */
 inline drain(heap)
 {
-    take_inbox(heap);
     do
-    :: list == 0 -> break
-    :: else ->
-#ifdef BUG_CLEAR_LATE
-        x = list - 1;
-        list = inbox_next[x];
-        left = used[x];
-        d_step { if :: owner[x] == heap -> unseen[x] = false :: else fi };
-        d_step { on_list[x] = 0; announced[x] = false };
-        if
-        :: owner[x] == heap -> if :: left == 0 && used[x] == 0 -> release(x, heap) :: else fi
-        :: else -> announce()
-        fi;
-        left = 0
+    :: atomic { list == 0 && inbox[heap] == 0 -> x = 0; break }
+    :: atomic {
+           list != 0 || inbox[heap] != 0 ->
+           if
+           :: list == 0 -> take_inbox(heap)
+           :: else
+           fi;
+#if defined(BUG_LINK_READ_LATE)
+           x = list - 1;
+           OFF_LIST(x)
+       };
+       list = inbox_next[x];
+#elif defined(BUG_CLEAR_LATE)
+           x = list - 1;
+           list = inbox_next[x];
+           unseen[x] = unseen[x] && owner[x] != heap
+       };
+       d_step { OFF_LIST(x) };
 #else
-        next_of_list();
-        if
-        :: owner[x] == heap ->
-            if
-            :: atomic { used[x] != 0 -> unseen[x] = false }
-            :: used[x] == 0 -> release(x, heap)
-            fi
-        :: else -> announce()
-        fi
+           next_of_list()
+       };
 #endif
-    od;
-    x = 0
+       if
+       :: owner[x] != heap -> announce()
+       :: atomic { owner[x] == heap && used[x] == 0 -> release(x, heap) }
+       :: atomic { owner[x] == heap && used[x] != 0 -> LOOK }
+       fi
+    od
 }
 
-/* Step 4, for whoever brought `used` to 0. The owner's inbox is worked off too: a chunk that goes must not stay in the inbox of a heap whose
- * thread sleeps, or nobody would hear of the remote frees in what is made of its descriptor next. */
-inline release_unused(c)
+/* Step 4, of whoever brought `used` to 0. */
+inline release_unused()
 {
     do
-    :: own = owner[c];
-       if
-       :: own == NOBODY -> break
-       :: else ->
+    :: owner[c] == NOBODY -> break
+    :: atomic { owner[c] != NOBODY -> own = owner[c] };
+       atomic {
            TAKE(own);
-#ifndef BUG_NO_DRAIN_AT_RELEASE
-           drain(own);
-#endif
            if
 #ifdef BUG_RELEASE_WITHOUT_LOOK
-           :: true -> release(c, own); UNLOCK(own); break
+           :: release(c, own)
 #else
-           :: owner[c] == own && used[c] == 0 -> release(c, own); UNLOCK(own); break
-           :: owner[c] == own && used[c] != 0 -> UNLOCK(own); break
-           :: owner[c] != own ->
-               UNLOCK(own);
-#ifdef BUG_NO_RETRY
-               break
-#endif
+           :: owner[c] == own && used[c] == 0 -> release(c, own)
+           :: owner[c] == own && used[c] != 0 -> skip
+           :: owner[c] != own -> again = true
 #endif
            fi
+       };
+       DRAIN_AFTER(own);
+#ifdef BUG_NO_RETRY
+       again = false;
+#endif
+       if
+       :: atomic { !again -> UNLOCK(own); own = 0; break }
+       :: atomic { again -> UNLOCK(own); own = 0; again = false }
        fi
-    od;
-    own = 0
+    od
 }
 
 inline begin()
 {
-    operations++;
-    freeing[me] = true
+    w = hand[me] - 1;
+    c = CHUNK_OF(w);
+    left = mark[w];
+    freeing[me] = true;
+    operations++
 }
 
-/* Steps 1 and 2 of a free, as far as the first. */
-inline mark_dead()
+/* Step 1. */
+inline mark_free()
 {
     hand[me] = 0;
     if
     :: left == USER ->
+#ifdef DOUBLE
         assert(!freed[w]);
         freed[w] = true;
-        mark[w] = DEAD;
+#endif
+        mark[w] = FREE;
         between[c]++
     :: else
     fi
 }
 
+/* Step 2. */
+#define SUBTRACT(value) used[c] = value; unseen[c] = true; between[c]--
+
 proctype Freer(byte me)
 {
-    byte w, c, x, to, own, left, list, head, tail, i;
+    byte w, c, left, x, to, own, list, head, tail, i;
+    bool again;
 end:
     do
     :: hand[me] != 0 ->
-#ifdef BUG_SUBTRACT_FIRST
-       d_step { w = hand[me] - 1; c = CHUNK_OF(w); begin(); used[c]--; left = used[c] };
-       d_step { hand[me] = 0; assert(mark[w] == USER); mark[w] = DEAD; unseen[c] = true };
+#if defined(BUG_SUBTRACT_FIRST)
+       d_step { begin(); used[c]--; left = used[c]; unseen[c] = true };
+       d_step { hand[me] = 0; mark[w] = FREE };
+#elif defined(BUG_MARK_WITHOUT_SWAP)
+       d_step { begin() };
+       d_step { mark_free() };
 #else
-#ifdef BUG_MARK_WITHOUT_SWAP
-       d_step { w = hand[me] - 1; c = CHUNK_OF(w); begin(); left = mark[w] };
-#else
-       d_step { w = hand[me] - 1; c = CHUNK_OF(w); begin(); left = mark[w]; mark_dead() };
+       d_step { begin(); mark_free() };
 #endif
+#ifndef BUG_SUBTRACT_FIRST
        if
-       :: left != USER -> hand[me] = 0; goto done
+       :: left != USER -> goto done
        :: else
        fi;
-#ifdef BUG_MARK_WITHOUT_SWAP
-       d_step { mark_dead() };
-#endif
 #ifdef BUG_SUBTRACT_IN_TWO
        left = used[c] - 1;
-       d_step { used[c] = left; unseen[c] = true; between[c]-- };
+       d_step { SUBTRACT(left) };
 #else
-       d_step { used[c]--; left = used[c]; unseen[c] = true; between[c]-- };
+       d_step { left = used[c] - 1; SUBTRACT(left); x = c };
 #endif
 #endif
+#if defined(BUG_SUBTRACT_FIRST) || defined(BUG_SUBTRACT_IN_TWO)
        x = c;
-       announce_all();
+#endif
+       announce();
+       do
+       :: list == 0 -> x = 0; break
+       :: d_step { list != 0 -> next_of_list() }; announce()
+       od;
 #ifndef BUG_NO_RELEASE
        if
-       :: left == 0 -> release_unused(c)
+       :: left == 0 -> release_unused()
        :: else
        fi;
 #endif
@@ -349,23 +368,24 @@ done:
     od
 }
 
-/* A second free of the same block that comes after the block was handed out again is nobody's to detect: not modelled. */
+/* A second free that comes after the block was handed out again is beyond detection: not modelled. */
 #ifdef DOUBLE
 #define STALE(w) (hand[0] == (w) + 1 || hand[1] == (w) + 1)
 #else
 #define STALE(w) false
 #endif
 
-/* A hole in one of the chunks of `me`, or a dead place: place + 1 to `w`, 0 if there is none. */
-inline find(what)
+/* Place + 1 of something free in a chunk of this heap, 0 if there is none. Whether it already was a hole or is swept now, perhaps before its
+ * freer subtracts, makes no difference to others. */
+inline find_free()
 {
     w = 0;
     i = 0;
     do
-    :: i == PLACES -> break
-    :: i < PLACES ->
+    :: i == PLACES || w != 0 -> break
+    :: else ->
         if
-        :: owner[CHUNK_OF(i)] == me && mark[i] == what && w == 0 && !STALE(i) -> w = i + 1
+        :: owner[CHUNK_OF(i)] == me && mark[i] == FREE && !STALE(i) -> w = i + 1
         :: else
         fi;
         i++
@@ -373,20 +393,32 @@ inline find(what)
     i = 0
 }
 
-/* Everything free in the chunk becomes holes, also what a freer has marked and not yet subtracted. */
-inline sweep(c)
+#define IDLE(f) (hand[f] == 0 && !freeing[f])
+#if FREERS == 1
+#define ANY_IDLE IDLE(0)
+#elif FREERS == 2
+#define ANY_IDLE (IDLE(0) || IDLE(1))
+#else
+#define ANY_IDLE (IDLE(0) || IDLE(1) || IDLE(2))
+#endif
+
+/* The block goes to a user: one in this thread's bin, or a freer (they are alike, so the first idle one). */
+inline hand_out()
 {
-    i = 0;
-    do
-    :: i == WINDOWS -> break
-    :: else ->
-        if
-        :: mark[c * WINDOWS + i] == DEAD -> mark[c * WINDOWS + i] = HOLE
-        :: else
-        fi;
-        i++
-    od;
-    i = 0
+    if
+    :: bin == 0 -> bin = w + 1; mark[w] = CACHED
+    :: IDLE(0) -> hand[0] = w + 1; mark[w] = USER
+#if FREERS > 1
+    :: !IDLE(0) && IDLE(1) -> hand[1] = w + 1; mark[w] = USER
+#endif
+#if FREERS > 2
+    :: !IDLE(0) && !IDLE(1) && IDLE(2) -> hand[2] = w + 1; mark[w] = USER
+#endif
+#ifdef DOUBLE
+    :: IDLE(0) && IDLE(1) -> hand[0] = w + 1; hand[1] = w + 1; mark[w] = USER
+    :: bin == 0 && IDLE(0) -> bin = w + 1; hand[0] = w + 1; mark[w] = CACHED
+#endif
+    fi
 }
 
 /* A chunk from the page heap, with a descriptor as its last user left it; c is CHUNKS if there is none. */
@@ -396,10 +428,7 @@ inline make()
         if
         :: pooled[0] -> c = 0
 #if CHUNKS > 1
-        :: pooled[1] -> c = 1
-#endif
-#if CHUNKS > 2
-        :: pooled[2] -> c = 2
+        :: !pooled[0] && pooled[1] -> c = 1
 #endif
         :: else -> c = CHUNKS
         fi;
@@ -410,47 +439,57 @@ inline make()
     };
     if
     :: c < CHUNKS ->
-#ifdef BUG_DESCRIPTOR_WIPED
-        d_step { announced[c] = false; inbox_next[c] = 0 };
-#endif
-        TAKE(me);
-        d_step {
+        atomic {
+            TAKE(me);
             assert(owner[c] == NOBODY && used[c] == 0 && between[c] == 0);
+#ifdef BUG_DESCRIPTOR_WIPED
+            announced[c] = false;
+            inbox_next[c] = 0;
+#endif
             owner[c] = me;
-            sweep(c)
-        };
-        UNLOCK(me)
+            fresh[c] = true;
+            UNLOCK(me)
+        }
     :: else
     fi
 }
 
-/* One chunk of the other heap, if its thread has ended; the whole of it if that was the last. */
+#define NEXT_OF(heap) do :: c >= CHUNKS -> break :: c < CHUNKS && owner[c] == heap -> break :: else -> c++ od
+
+/* Takes over chunks of a heap whose thread has ended. Its inbox is worked off after the owner was changed: who announced to the old owner before is
+ * met here, who does later sees the new owner. */
 inline adopt(other)
 {
-    TAKE(0);
+    atomic { TAKE(0) };
     if
     :: state[other] == ORPHAN ->
-        TAKE(me);
-        TAKE(other);
-#ifndef BUG_ADOPT_WITHOUT_DRAIN
+        atomic { TAKE(me); TAKE(other) };
+#ifdef BUG_ADOPTION_DRAINS_FIRST
         drain(other);
 #endif
-        c = 0;
+        atomic { c = 0; NEXT_OF(other) };
         do
         :: c == CHUNKS -> break
-        :: c < CHUNKS && owner[c] == other ->
+        :: c < CHUNKS ->
 #ifdef BUG_OWNERLESS_ADOPTION
             owner[c] = NOBODY;
 #endif
             owner[c] = me;
-            d_step { sweep(c); unseen[c] = false };
-            if
-            :: c++
-            :: c = CHUNKS
-            fi
-        :: c < CHUNKS && owner[c] != other -> c++
+            atomic {
+                unseen[c] = false;
+                if
+                :: c++
+                :: c = CHUNKS
+                fi;
+                NEXT_OF(other)
+            }
         od;
+#ifndef BUG_ADOPTION_DRAINS_FIRST
+        drain(other);
+#endif
         atomic {
+            UNLOCK(other);
+            UNLOCK(me);
             c = 0;
             i = 0;
             do
@@ -462,146 +501,105 @@ inline adopt(other)
             :: else
             fi;
             i = 0
-        };
-        UNLOCK(other);
-        UNLOCK(me)
+        }
     :: else
     fi;
-    UNLOCK(0)
+    atomic { UNLOCK(0) }
 }
 
-/* The block at place `w` goes to a user: the thread keeps it in its bin, or a freer has it. */
-inline hand_out()
-{
-    atomic {
-        if
-        :: bin == 0 -> bin = w + 1
-        :: hand[0] == 0 && !freeing[0] -> mark[w] = USER; hand[0] = w + 1
-#if FREERS > 1
-        :: (hand[0] != 0 || freeing[0]) && hand[1] == 0 && !freeing[1] -> mark[w] = USER; hand[1] = w + 1
-#endif
-#if FREERS > 2
-        :: (hand[0] != 0 || freeing[0]) && (hand[1] != 0 || freeing[1]) && hand[2] == 0 && !freeing[2] ->
-            mark[w] = USER;
-            hand[2] = w + 1
-#endif
-#ifdef DOUBLE
-        :: hand[0] == 0 && !freeing[0] && hand[1] == 0 && !freeing[1] ->
-            mark[w] = USER;
-            hand[0] = w + 1;
-            hand[1] = w + 1
-#endif
-        fi;
-        w = 0
-    }
-}
+#define OTHER(n) ((me + n - 1) % HEAPS + 1)
 
 inline allocate()
 {
     do
-    :: TAKE(me);
-       d_step { find(HOLE) };
-       if
-       :: w != 0 ->
-           w--;
-           d_step { assert(mark[w] == HOLE); mark[w] = CACHED; freed[w] = false };
-           used[CHUNK_OF(w)]++;
-           UNLOCK(me);
-           hand_out();
-           break
-       :: else ->
-           d_step { find(DEAD) };
+    :: atomic {
+           lock[me] == 0 && (bin == 0 || ANY_IDLE) -> find_free();
            if
-           :: w != 0 -> d_step { c = CHUNK_OF(w - 1); sweep(c); c = 0; w = 0 }; UNLOCK(me)
-           :: true ->
-               w = 0;
-               UNLOCK(me);
-               if
-               :: state[me % HEAPS + 1] == ORPHAN -> adopt(me % HEAPS + 1)
-#if HEAPS > 2
-               :: state[(me + 1) % HEAPS + 1] == ORPHAN -> adopt((me + 1) % HEAPS + 1)
+           :: w != 0 -> w--; used[CHUNK_OF(w)]++; fresh[CHUNK_OF(w)] = false; NOT_FREED(w); hand_out(); w = 0; break
+           :: w == 0
+#ifdef EAGER
+           :: w = 0
 #endif
-               :: else ->
-                   make();
-                   if
-                   :: c == CHUNKS -> c = 0; break
-                   :: else -> c = 0
-                   fi
-               fi
+           fi
+       };
+       if
+       :: state[OTHER(1)] == ORPHAN -> adopt(OTHER(1))
+#if HEAPS > 2
+       :: state[OTHER(2)] == ORPHAN -> adopt(OTHER(2))
+#endif
+       :: else ->
+           make();
+           if
+           :: c == CHUNKS -> c = 0; break
+           :: else -> c = 0
            fi
        fi
     od
 }
 
-#define IDLE(f) (hand[f] == 0 && !freeing[f])
-#if FREERS > 2
-#define ANY_IDLE (IDLE(0) || IDLE(1) || IDLE(2))
-#elif FREERS > 1
-#define ANY_IDLE (IDLE(0) || IDLE(1))
-#else
-#define ANY_IDLE IDLE(0)
-#endif
-
-/* A block in the bin goes back to its chunk, which goes with its last block. */
+/* The block in the bin goes back to its chunk, which goes with its last block. */
 inline flush()
 {
-    TAKE(me);
-    d_step { c = CHUNK_OF(bin - 1); assert(owner[c] == me && mark[bin - 1] == CACHED); mark[bin - 1] = DEAD; bin = 0 };
-    d_step { used[c]--; left = used[c] };
+    atomic {
+        c = CHUNK_OF(bin - 1);
+        assert(owner[c] == me && mark[bin - 1] == CACHED);
+        mark[bin - 1] = FREE;
+        bin = 0;
+        used[c]--;
+        if
+        :: used[c] == 0 -> c++
+        :: else -> c = 0
+        fi
+    };
     if
-    :: left == 0 -> release(c, me)
-    :: else
-    fi;
-    left = 0;
-    c = 0;
-    UNLOCK(me)
+    :: c == 0
+    :: atomic { c != 0 -> c--; release(c, me); c = 0 }; DRAIN_AFTER(me)
+    fi
 }
 
 proctype Thread(byte me; byte allocs; byte exits)
 {
-    byte w, c, x, to, left, list, head, tail, i, bin;
+    byte w, c, x, to, list, head, tail, i, bin;
     byte drains = DRAINS;
 end:
     do
     :: atomic { state[me] == LIVE && allocs > 0 && (bin == 0 || ANY_IDLE) -> allocs--; operations++ };
        allocate();
-       atomic { operations--; check_quiet() }
-    :: atomic { state[me] == LIVE && bin != 0 -> operations++ };
+       END
+    :: atomic { state[me] == LIVE && bin != 0 && lock[me] == 0 -> TAKE(me); operations++ };
        flush();
-       atomic { operations--; check_quiet() }
-    :: atomic { state[me] == LIVE && drains > 0 && inbox[me] != 0 -> drains--; operations++ };
-       TAKE(me);
+       atomic { UNLOCK(me); operations--; check_quiet() }
+    :: atomic { state[me] == LIVE && drains > 0 && inbox[me] != 0 && lock[me] == 0 -> TAKE(me); drains--; operations++ };
        drain(me);
-       UNLOCK(me);
-       atomic { operations--; check_quiet() }
-    :: atomic { state[me] == LIVE && exits > 0 && bin == 0 -> exits--; operations++ };
-       TAKE(0);
-       state[me] = ORPHAN;
-       UNLOCK(0);
-       atomic { operations--; check_quiet() }
-    :: atomic { state[me] != LIVE && allocs > 0 -> operations++ };
-       TAKE(0);
-       state[me] = LIVE;
-       UNLOCK(0);
-       atomic { operations--; check_quiet() }
+       atomic { UNLOCK(me); operations--; check_quiet() }
+    :: atomic { state[me] == LIVE && exits > 0 && bin == 0 && lock[0] == 0 -> exits--; state[me] = ORPHAN }
+    :: atomic { state[me] != LIVE && allocs > 0 && lock[0] == 0 -> state[me] = LIVE }
     od
 }
 
+/* Heap 1 starts with a chunk, or two, whose blocks are with the first freers. */
 init
 {
     byte i;
-    byte allocs[HEAPS + 1] = { 0, ALLOCS };
-    byte exits[HEAPS + 1] = { 0, EXITS };
+    byte allocs[HEAPS] = { ALLOCS };
+    byte exits[HEAPS] = { EXITS };
     atomic {
         for (i : 0 .. CHUNKS - 1) {
-            pooled[i] = true
+            pooled[i] = (i > SPREAD);
+            owner[i] = (i > SPREAD -> NOBODY : 1)
+        }
+        for (i : 0 .. START - 1) {
+            mark[PLACE(i)] = USER;
+            used[CHUNK_OF(PLACE(i))]++;
+            hand[i] = PLACE(i) + 1
         }
         for (i : 1 .. HEAPS) {
             state[i] = LIVE;
-            run Thread(i, allocs[i], exits[i])
+            run Thread(i, allocs[i - 1], exits[i - 1])
         }
         for (i : 0 .. FREERS - 1) {
             run Freer(i)
         }
+        i = 0
     }
 }

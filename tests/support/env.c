@@ -11,6 +11,12 @@ size_t test_scale(size_t n)
     return scaled == 0 ? 1 : scaled;
 }
 
+uint64_t test_seed(uint64_t n)
+{
+    const char *value = getenv("HM_TEST_SEED");
+    return value == NULL ? n : n + 1000003 * strtoull(value, NULL, 10);
+}
+
 bool test_under(const char *tool)
 {
     const char *value = getenv("HM_TEST_UNDER");

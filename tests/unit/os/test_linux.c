@@ -196,7 +196,7 @@ Test(linux_os, purge_replaces_pages_where_madvise_is_refused)
     size_t before = mappings();
     refuse_or_skip(refused, 1, EPERM);
     expect_purge_zeroes(area);
-    cr_assert_leq(mappings(), before);
+    cr_assert(mappings() <= before || test_under("valgrind"), "the kernel could not join the pages again");
 }
 
 Test(linux_os, purge_replaces_pages_of_the_break_where_madvise_is_refused)
@@ -210,7 +210,7 @@ Test(linux_os, purge_replaces_pages_of_the_break_where_madvise_is_refused)
     size_t before = mappings();
     refuse_or_skip(refused, 1, ENOSYS);
     expect_purge_zeroes(area);
-    cr_assert_leq(mappings(), before);
+    cr_assert(mappings() <= before || test_under("valgrind"), "the kernel could not join the pages again");
 }
 
 enum { SHUT_AS_EXPECTED, SHUT_NO_FILTER, SHUT_PURGED, SHUT_ERRNO, SHUT_CONTENTS };

@@ -1,4 +1,4 @@
-#include "page_fixture.h"
+#include "support/page_fixture.h"
 
 static struct fixture *f;
 static struct span a, b;
@@ -161,6 +161,38 @@ Test(mapping, a_refused_resize_changes_nothing)
     pageheap_verify(&f->heap);
 }
 
+Test(mapping, a_block_that_moved_to_new_leaves_is_found)
+{
+    map_alloc(&a, 4 * MIB, PAGE);
+    cr_assert(mapping_resize(&f->heap, &a, 8 * MIB));
+    fake_os_refuse_kind(&f->fake, FAKE_MAP, true);
+    cr_assert(mapping_resize(&f->heap, &a, 1536 * MIB), "leaves are in stock");
+    cr_assert_eq(pagemap_get(&f->map, a.addr), &a);
+    cr_assert_eq(pagemap_get(&f->map, span_end(&a) - 1), &a);
+    pageheap_verify(&f->heap);
+}
+
+Test(mapping, a_resize_without_leaves_in_stock_is_refused)
+{
+    map_alloc(&a, MIB, PAGE);
+    fake_os_refuse_kind(&f->fake, FAKE_MAP, true);
+    cr_assert_not(mapping_resize(&f->heap, &a, 2 * MIB));
+    cr_assert_eq(f->fake.calls[FAKE_REMAP], 0);
+    cr_assert_eq(a.bytes, MIB);
+    pageheap_verify(&f->heap);
+}
+
+Test(mapping, a_mapping_without_a_leaf_is_given_back)
+{
+    map_alloc(&a, MIB, PAGE);
+    size_t leaves = f->fake.calls[FAKE_HUGE];
+    size_t mapped = f->fake.mapped;
+    fake_os_limit(&f->fake, mapped + fake_os_break_bytes(&f->fake) + 1536 * MIB);
+    cr_assert_not(mapping_alloc(&f->heap, &b, 1536 * MIB, PAGE), "no room for the leaf of one end");
+    cr_assert_eq(f->fake.mapped, mapped + (f->fake.calls[FAKE_HUGE] - leaves) * sizeof(struct pagemap_leaf));
+    cr_assert_eq(fixture_stats(f).own, MIB);
+}
+
 Test(mapping, a_refused_unmap_keeps_it)
 {
     map_alloc(&a, 8 * MIB, PAGE);
@@ -171,6 +203,12 @@ Test(mapping, a_refused_unmap_keeps_it)
     fake_os_refuse_kind(&f->fake, FAKE_UNMAP, false);
     pageheap_trim(&f->heap, 0);
     cr_assert_eq(fixture_stats(f).own_cached, 0);
+}
+
+Test(mapping, a_huge_mapping_needs_leaves_for_its_ends_only)
+{
+    map_alloc(&a, (size_t)3 << 30, PAGE);
+    cr_assert_leq(f->fake.calls[FAKE_HUGE], 2);
 }
 
 Test(mapping, find_looks_inside)

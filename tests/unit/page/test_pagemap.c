@@ -86,6 +86,7 @@ Test(pagemap, the_stock_serves_two_addresses_without_the_os)
     pagemap_prepare_from(&map, &stock, span_end(&span) - 1);
     pagemap_enter(&map, &span);
     cr_assert_eq(pagemap_get(&map, LEAF), &span);
+    cr_assert(stock.leaf[0] == NULL && stock.leaf[1] == NULL, "both are in use");
 }
 
 Test(pagemap, find_walks_back_to_the_span_around)

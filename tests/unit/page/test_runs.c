@@ -48,6 +48,18 @@ Test(runs, the_closest_bin_that_fits_is_taken)
     cr_assert_null(runs_find(&runs, (size_t)PTRDIFF_MAX & ~(PAGE - 1), PAGE), "beyond the last bin");
 }
 
+Test(runs, the_last_of_a_level_leaves_nothing_behind)
+{
+    put(0, 1000, 100);
+    put(1, 2000, 3);
+    runs_remove(&runs, &span[0]);
+    runs_verify(&runs);
+    cr_assert_null(runs_find(&runs, 4 * PAGE, PAGE));
+    runs_remove(&runs, &span[1]);
+    runs_verify(&runs);
+    cr_assert_eq(runs.levels, 0);
+}
+
 Test(runs, lower_addresses_come_first)
 {
     put(0, 5000, 4);
@@ -75,11 +87,11 @@ Test(runs, placing_prefers_the_ends)
 
 Test(runs, an_aligned_run_behind_unaligned_ones_is_found)
 {
-    for (size_t i = 0; i < 10; i++) {
+    put(0, 16 + 5, 16);
+    put(10, 16 * 100, 16);
+    for (size_t i = 1; i < 10; i++) {
         put(i, 16 * (i + 1) + 5, 16);
     }
-    cr_assert_null(runs_find(&runs, 16 * PAGE, 16 * PAGE));
-    put(10, 16 * 100, 16);
     cr_assert_eq(runs_find(&runs, 16 * PAGE, 16 * PAGE), &span[10]);
 }
 

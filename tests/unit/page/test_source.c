@@ -96,8 +96,10 @@ Test(source, a_break_that_was_lowered_under_us_is_not_used)
 {
     cr_assert(source_grow(&source, 4 * PAGE, 4 * PAGE, &grown));
     fake_os_foreign_sbrk(&fake, -(intptr_t)(2 * PAGE));
+    size_t calls = fake.calls[FAKE_MOVE_BREAK];
     cr_assert(source_grow(&source, PAGE, PAGE, &grown));
     expect_grown(SOURCE_MAP, PAGE);
+    cr_assert_eq(fake.calls[FAKE_MOVE_BREAK], calls + 1, "asked for, not moved");
     cr_assert_not(source_lower(&source, grown.addr, PAGE));
 }
 

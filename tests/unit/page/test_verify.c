@@ -1,4 +1,4 @@
-#include "page_fixture.h"
+#include "support/page_fixture.h"
 
 static struct fixture *f;
 static struct span a, b, c;

@@ -1,6 +1,6 @@
 /* A page heap over the fake OS. */
-#ifndef HM_TESTS_UNIT_PAGE_FIXTURE_H
-#define HM_TESTS_UNIT_PAGE_FIXTURE_H
+#ifndef HM_TESTS_SUPPORT_PAGE_FIXTURE_H
+#define HM_TESTS_SUPPORT_PAGE_FIXTURE_H
 
 #include <criterion/criterion.h>
 #include <signal.h>

@@ -1,0 +1,10 @@
+/* A large block of another allocator. */
+#include <hmalloc/hmalloc.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    hfree(hmalloc(10));
+    hfree(malloc(10000000));
+    return 0;
+}

@@ -1,0 +1,9 @@
+/* Inside a block. */
+#include <hmalloc/hmalloc.h>
+
+int main(void)
+{
+    char *block = hmalloc(1000);
+    hfree(block + 48);
+    return 0;
+}

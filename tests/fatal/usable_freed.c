@@ -1,0 +1,9 @@
+/* A block that waits in the cache. */
+#include <hmalloc/hmalloc.h>
+
+int main(void)
+{
+    void *block = hmalloc(100);
+    hfree(block);
+    return (int)hmalloc_usable_size(block);
+}

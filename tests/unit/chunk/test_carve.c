@@ -1,0 +1,267 @@
+#include "chunk_fixture.h"
+
+TestSuite(carve, .init = fixture_setup, .fini = fixture_teardown);
+
+#define MANY 4096
+
+static struct entry out[MANY];
+static bool zero;
+
+/* Carves from the only hole there is, or the best that there is. */
+static unsigned carve(unsigned class, unsigned want, struct entry *into)
+{
+    void *at = holes_find(&holes, class_granules(class) + (class >= CLASS_EXACT));
+    if (at == NULL) {
+        return 0;
+    }
+    return carve_blocks(&holes, chunk, chunk_granule(chunk, (uintptr_t)at), class, want, into, &zero);
+}
+
+Test(carve, each_class_fills_a_chunk)
+{
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class++) {
+        unsigned fit = CHUNK_GRANULES / class_granules(class);
+        cr_assert_eq(carve_blocks(&holes, chunk, 0, class, MANY, out, &zero), fit, "class %u", class);
+        cr_assert_eq(atomic_load(&chunk->used), fit * class_granules(class));
+        cr_assert_eq(zero, class == 0, "fresh only in the first round");
+        fixture_verify();
+        for (unsigned i = 0; i < fit; i++) {
+            cr_assert_eq(out[i].block, granule_memory((fit - 1 - i) * class_granules(class)));
+            cr_assert_eq(*out[i].mark & CODE_CACHED, CODE_CACHED);
+            fixture_kill(&out[i]);
+        }
+        carve_sweep(&holes, chunk);
+        fixture_verify();
+        cr_assert_eq(chunk->linked, CHUNK_GRANULES, "class %u: all of it is one hole again", class);
+        cr_assert_eq(holes_find(&holes, CHUNK_GRANULES), granule_memory(0));
+    }
+}
+
+Test(carve, no_more_than_wanted)
+{
+    cr_assert_eq(carve(3, 7, out), 7);
+    cr_assert_eq(atomic_load(&chunk->used), 7 * 5);
+    cr_assert_eq(chunk->linked, CHUNK_GRANULES - 7 * 5);
+    fixture_verify();
+}
+
+Test(carve, larger_classes_start_at_even_granules)
+{
+    carve(1, 1, out);
+    cr_assert_eq(carve(CLASS_EXACT, 3, out), 3);
+    cr_assert_eq(out[2].block, granule_memory(4), "the odd granule is left out");
+    cr_assert_eq(chunk_dead(chunk), 1);
+    fixture_verify();
+}
+
+Test(carve, a_hole_that_is_too_short_at_its_even_granule_stays)
+{
+    unsigned granules = class_granules(CLASS_EXACT);
+    holes_remove_all(&holes, chunk);
+    holes_insert(&holes, chunk, 1, granules);
+    cr_assert_eq(carve_blocks(&holes, chunk, 1, CLASS_EXACT, 1, out, &zero), 0);
+    cr_assert_eq(chunk->linked, granules);
+    fixture_verify();
+}
+
+Test(carve, a_rest_of_one_granule_is_dead)
+{
+    holes_remove_all(&holes, chunk);
+    holes_insert(&holes, chunk, 5, 5);
+    cr_assert_eq(carve_blocks(&holes, chunk, 5, 0, 9, out, &zero), 2);
+    cr_assert_eq(chunk->linked, 0);
+    fixture_verify();
+}
+
+Test(carve, fresh_memory_is_zero_and_known_to_be)
+{
+    for (int i = 0; i < 100; i++) {
+        unsigned got = carve((unsigned)i % CLASS_IN_CHUNK, 2, out);
+        if (got == 0) {
+            break;
+        }
+        cr_assert(zero);
+        for (unsigned b = 0; b < got; b++) {
+            size_t bytes = class_bytes[(unsigned)i % CLASS_IN_CHUNK];
+            cr_assert(is_zero(out[b].block, bytes));
+            memset(out[b].block, 0x5a, bytes);
+        }
+    }
+}
+
+Test(carve, used_memory_is_not_known_to_be_zero)
+{
+    carve(10, 1, out);
+    memset(out[0].block, 0x5a, class_bytes[10]);
+    fixture_kill(&out[0]);
+    carve_sweep(&holes, chunk);
+    cr_assert_eq(carve(20, 1, out), 1);
+    cr_assert_not(zero);
+}
+
+Test(carve, a_dirty_chunk_is_not_known_to_be_zero)
+{
+    struct chunk *dirty = chunk_make(0x5a);
+    holes_remove_all(&holes, chunk);
+    carve_init(&holes, dirty, false);
+    cr_assert_eq(carve_blocks(&holes, dirty, 0, 10, 1, out, &zero), 1);
+    cr_assert_not(zero);
+    holes_remove_all(&holes, dirty);
+    chunk_drop(dirty);
+}
+
+Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
+{
+    for (size_t align = 32; align <= CHUNK_BYTES / 4; align *= 2) {
+        for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 7) {
+            struct entry first;
+            cr_assert_eq(carve(1, 1, &first), 1);
+            unsigned granule = chunk_granule(chunk, (uintptr_t)first.block) + 3;
+            cr_assert(carve_aligned(&holes, chunk, granule, class, align, out, &zero));
+            cr_assert_eq((uintptr_t)out[0].block % align, 0);
+            cr_assert_eq(code_class(*out[0].mark & ~CODE_CACHED), class);
+            fixture_verify();
+            fixture_kill(&first);
+            fixture_kill(&out[0]);
+            carve_sweep(&holes, chunk);
+            cr_assert_eq(chunk->linked, CHUNK_GRANULES);
+        }
+    }
+}
+
+Test(carve, no_aligned_place_leaves_the_hole)
+{
+    holes_remove_all(&holes, chunk);
+    holes_insert(&holes, chunk, 1, 70);
+    cr_assert_not(carve_aligned(&holes, chunk, 1, 10, 1024, out, &zero));
+    cr_assert_eq(chunk->linked, 70);
+    fixture_verify();
+}
+
+Test(carve, a_block_extends_into_holes_and_dead_granules)
+{
+    cr_assert_eq(carve(0, 10, out), 10);
+    /* out[9] is the first block: behind it one dead, one in a hole, one dead. */
+    for (int i = 6; i < 9; i++) {
+        fixture_kill(&out[i]);
+    }
+    holes_insert(&holes, chunk, 4, 2);
+    cr_assert(carve_extension(&holes, chunk, 2, 5));
+    cr_assert_eq(chunk_block_at(chunk, 4, &(struct block){0}), false);
+    atomic_fetch_add(&chunk->used, 3);
+    mark_store(out[9].mark, class_code(3, 0));
+    fixture_verify();
+    cr_assert_not(carve_extension(&holes, chunk, 5, 9), "a block is in the way");
+    fixture_verify();
+    cr_assert(carve_extension(&holes, chunk, 5, 8));
+}
+
+Test(carve, an_extension_leaves_the_rest_of_a_hole)
+{
+    cr_assert_eq(carve(0, 1, out), 1);
+    cr_assert(carve_extension(&holes, chunk, 2, 40));
+    cr_assert_eq(chunk->linked, CHUNK_GRANULES - 40);
+    cr_assert_eq(holes_find(&holes, 2), granule_memory(40));
+    cr_assert_eq(chunk->fresh, 40, "the caller's bytes aren't known to be zero");
+    cr_assert_not(carve_extension(&holes, chunk, 2, CHUNK_GRANULES + 1));
+}
+
+Test(carve, sweep_joins_dead_blocks_of_all_sizes)
+{
+    unsigned count = 0;
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 3) {
+        count += carve(class, 1, out + count);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (i % 4 != 0) {
+            fixture_kill(&out[i]);
+        }
+    }
+    carve_sweep(&holes, chunk);
+    fixture_verify();
+    for (unsigned i = 0; i + 4 < count; i += 4) {
+        struct block block;
+        cr_assert(chunk_block_at(chunk, chunk_granule(chunk, (uintptr_t)out[i].block), &block));
+        unsigned behind = block.start + block.granules;
+        unsigned next = chunk_granule(chunk, (uintptr_t)out[i + 4].block);
+        cr_assert_eq(holes_length(&holes, granule_memory(behind)), next - behind, "block %u", i);
+    }
+}
+
+Test(carve, sweep_changes_nothing_when_nothing_died)
+{
+    carve(5, 9, out);
+    fixture_kill(&out[4]);
+    carve_sweep(&holes, chunk);
+    uint8_t before[CHUNK_WINDOWS];
+    memcpy(before, chunk->map, sizeof(before));
+    carve_sweep(&holes, chunk);
+    cr_assert_arr_eq(before, chunk->map, sizeof(before));
+    fixture_verify();
+}
+
+Test(carve, sweep_remembers_what_it_could_not_use)
+{
+    carve(1, 3, out);
+    /* Three granules, of which two get a block again, and one stays dead. */
+    fixture_kill(&out[1]);
+    carve_sweep(&holes, chunk);
+    cr_assert_eq(chunk->swept_dead, 0);
+    void *hole = holes_find(&holes, 3);
+    cr_assert_eq(carve_blocks(&holes, chunk, chunk_granule(chunk, (uintptr_t)hole), 0, 1, out, &zero), 1);
+    carve_sweep(&holes, chunk);
+    cr_assert_eq(chunk->swept_dead, 1);
+    cr_assert_eq(chunk_dead(chunk), 1);
+}
+
+/* Against a reference: which granule belongs to which block. */
+static unsigned char owner_of[CHUNK_GRANULES];
+
+static void reference_check(const struct entry *entries, const bool *alive, unsigned count)
+{
+    memset(owner_of, 0, sizeof(owner_of));
+    for (unsigned i = 0; i < count; i++) {
+        if (!alive[i]) {
+            continue;
+        }
+        unsigned start = chunk_granule(chunk, (uintptr_t)entries[i].block);
+        unsigned granules = class_granules(code_class(*entries[i].mark & ~CODE_CACHED));
+        for (unsigned g = start; g < start + granules; g++) {
+            cr_assert_eq(owner_of[g], 0, "two blocks share granule %u", g);
+            owner_of[g] = 1;
+        }
+    }
+    for (unsigned g = 0; g < CHUNK_GRANULES; g++) {
+        cr_assert_eq(chunk_block_at(chunk, g, &(struct block){0}), owner_of[g], "granule %u", g);
+    }
+}
+
+Test(carve, random_carving_and_killing_agrees_with_a_reference)
+{
+    static struct entry entries[2000];
+    static bool alive[2000];
+    unsigned count = 0;
+    uint64_t seed = 42;
+    for (int step = 0; step < 4000 && count < 1900; step++) {
+        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+        unsigned pick = (unsigned)(seed >> 33);
+        if (pick % 2 == 0) {
+            unsigned got = carve(pick / 2 % 7 == 0 ? pick / 16 % CLASS_IN_CHUNK : pick / 16 % 12,
+                                 1 + pick / 4096 % 4, entries + count);
+            memset(alive + count, 1, got);
+            count += got;
+        } else if (count > 0 && alive[pick / 2 % count]) {
+            fixture_kill(&entries[pick / 2 % count]);
+            alive[pick / 2 % count] = false;
+        }
+        if (step % 16 == 0) {
+            carve_sweep(&holes, chunk);
+            fixture_verify();
+        }
+        if (step % 200 == 0) {
+            reference_check(entries, alive, count);
+        }
+    }
+    reference_check(entries, alive, count);
+    cr_assert_gt(count, 500);
+}

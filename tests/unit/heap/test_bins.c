@@ -1,0 +1,166 @@
+#include "heap_fixture.h"
+
+TestSuite(bins, .init = fixture_setup, .fini = fixture_teardown);
+
+Test(bins, a_new_bin_is_empty_and_full)
+{
+    for (unsigned class = 0; class <= CLASS_COUNT; class++) {
+        cr_assert_eq(a->bin[class].top, a->bin[class].limit);
+        cr_assert_null(fast_pop(a, THEAP_BIN_OF(class)));
+    }
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        cr_assert_eq(bins_count(a, class), 0);
+    }
+}
+
+Test(bins, room_grows_by_doubling_up_to_what_two_batches_need)
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+        unsigned batch = bins_max_batch(class);
+        unsigned limit = 0;
+        cr_assert(batch >= 1 && batch <= 64);
+        cr_assert(batch == 1 || batch * class_bytes[class] <= 16 * KIB);
+        for (unsigned count = 1; count <= 200; count++) {
+            unsigned room = bins_reserve(a, class, count);
+            cr_assert(room == 7 || room == 15 || room == 31 || room == 63 || room == 127);
+            cr_assert(room >= count || room == limit || limit == 0, "class %u", class);
+            limit = room;
+        }
+        cr_assert_geq(limit, 2 * batch - 1);
+        cr_assert_eq(a->bin[class].limit - a->bin[class].top, limit * sizeof(struct entry));
+    }
+    cr_assert_eq(bins_reserve(a, 0, 1), BINS_MAX_CAPACITY, "it doesn't shrink");
+}
+
+/* Blocks of a class, taken away from the heap's bin so that the test can put them where it wants. */
+static void cache(unsigned class, unsigned count, void **blocks)
+{
+    for (unsigned i = 0; i < count; i++) {
+        blocks[i] = get(a, class_bytes[class]);
+    }
+    theap_drop_bins(a, true);
+    for (unsigned i = 0; i < count; i++) {
+        put(a, blocks[i]);
+    }
+}
+
+Test(bins, entries_move_along_when_the_array_grows)
+{
+    void *blocks[100];
+    cache(4, 100, blocks);
+    cr_assert_eq(bins_count(a, 4), 100);
+    verify();
+    for (int i = 100; i-- > 0;) {
+        cr_assert_eq(get(a, class_bytes[4]), blocks[i], "last in, first out");
+    }
+}
+
+Test(bins, flush_empties_the_older_ones)
+{
+    void *blocks[20];
+    cache(4, 20, blocks);
+    bins_flush(a, 4, 13, true);
+    cr_assert_eq(bins_count(a, 4), 7);
+    for (int i = 0; i < 20; i++) {
+        cr_assert_eq(*mark_of(blocks[i]) != 0, i >= 13, "block %d", i);
+    }
+    verify();
+    bins_flush(a, 4, 0, true);
+    bins_flush(a, 4, 7, true);
+    cr_assert_eq(bins_count(a, 4), 0);
+    cr_assert_eq(a->chunk_count, 0, "the last block takes its chunk along");
+    verify();
+}
+
+Test(bins, large_blocks_are_flushed_to_the_page_heap)
+{
+    void *blocks[5];
+    cache(CLASS_IN_CHUNK + 2, 5, blocks);
+    cr_assert_eq(bins_count(a, CLASS_IN_CHUNK + 2), 5);
+    bins_flush(a, CLASS_IN_CHUNK + 2, 5, true);
+    assert_empty();
+}
+
+/* What a fork may leave of another thread's operation. */
+Test(bins, torn_entries_are_left_alone)
+{
+    void *blocks[6];
+    cache(4, 6, blocks);
+    struct entry *bottom = bins_bottom(a, 4);
+    struct entry good = bottom[1];
+    bottom[2].mark = bottom[3].mark;
+    bottom[4].block = NULL;
+    mark_to_user(bottom[5].mark);
+    bottom[6] = good;
+    theap_drop_bins(a, false);
+    cr_assert_eq(*mark_of(blocks[0]), 0, "the whole one is flushed, once");
+    cr_assert_neq(*mark_of(blocks[1]), 0);
+    cr_assert_neq(*mark_of(blocks[3]), 0);
+    cr_assert_neq(*mark_of(blocks[4]), 0);
+    cr_assert_eq(bins_count(a, 4), 0);
+    verify();
+}
+
+Test(bins, torn_entries_of_large_blocks_are_left_alone)
+{
+    void *blocks[5];
+    unsigned class = CLASS_IN_CHUNK + 1;
+    cache(class, 5, blocks);
+    struct entry *bottom = bins_bottom(a, class);
+    bottom[1].mark = NULL;
+    bottom[2].block = NULL;
+    bottom[3].mark = bottom[4].mark;
+    mark_to_user(bottom[5].mark);
+    theap_drop_bins(a, false);
+    struct pageheap_stats stats;
+    pageheap_stats_get(&core->pages, &stats);
+    cr_assert_eq(stats.live, 4 * class_bytes[class]);
+    verify();
+}
+
+/* A fork between the writes that exchange an array. */
+Test(bins, a_torn_bin_is_left_alone)
+{
+    void *blocks[6];
+    for (unsigned torn = 0; torn < 3; torn++) {
+        unsigned class = 4 + torn;
+        cache(class, 6, blocks);
+        a->info[class].capacity = 0;
+        a->bin[class].top += torn == 1 ? 4096 : 0;
+        a->bin[class].limit -= torn == 2 ? 4096 : 0;
+        theap_drop_bins(a, false);
+        bins_discard_arrays(a);
+        cr_assert_eq(mark_value(blocks[0]) & CODE_CACHED, CODE_CACHED);
+        cr_assert_eq(bins_count(a, class), 0);
+        put(a, get(a, class_bytes[class]));
+        verify();
+    }
+}
+
+Test(bins, arrays_are_given_back_and_reused)
+{
+    void *blocks[20];
+    for (unsigned class = 4; class < 40; class += 7) {
+        cache(class, 20, blocks);
+        theap_drop_bins(a, true);
+        bins_discard_arrays(a);
+        cr_assert_eq(a->bin[class].top, 0);
+        cr_assert_eq(bins_bottom(a, class), &a->none);
+        for (int i = 0; i < CORE_ARRAY_SIZES; i++) {
+            cr_assert_eq(core->array_pool[i].free_count, i < 3 ? 1 : 0, "arrays of size %d", i);
+        }
+    }
+}
+
+static void discard_a_full_bin(void *unused)
+{
+    void *blocks[1];
+    (void)unused;
+    cache(4, 1, blocks);
+    bins_discard_arrays(a);
+}
+
+Test(bins, an_array_with_entries_is_not_given_back)
+{
+    assert_panic(discard_a_full_bin, NULL, "only empty bins lose their arrays");
+}

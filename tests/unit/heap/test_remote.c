@@ -1,0 +1,151 @@
+#include "heap_fixture.h"
+
+TestSuite(remote, .init = fixture_setup, .fini = fixture_teardown);
+
+static bool free_from(const void *block)
+{
+    uint8_t *mark = mark_of(block);
+    return remote_free(chunk_of(block), mark, mark_load(mark));
+}
+
+Test(remote, a_block_is_freed_once)
+{
+    void *block = get(a, 100);
+    uint8_t *mark = mark_of(block);
+    unsigned code = mark_load(mark);
+    get(a, 100);
+    cr_assert(remote_free(chunk_of(block), mark, code));
+    cr_assert_eq(*mark, 0);
+    cr_assert_not(remote_free(chunk_of(block), mark, code));
+    verify();
+}
+
+Test(remote, the_first_free_announces_the_chunk)
+{
+    void *blocks[4];
+    for (int i = 0; i < 4; i++) {
+        blocks[i] = get(a, 100);
+    }
+    struct chunk *chunk = chunk_of(blocks[0]);
+    for (int i = 0; i < 3; i++) {
+        cr_assert(free_from(blocks[i]));
+        cr_assert(atomic_load(&chunk->announced));
+        cr_assert_eq(atomic_load(&a->inbox), chunk);
+        cr_assert(i == 0 || chunk->inbox_next == NULL, "it is in there once");
+    }
+    lock_acquire(&a->lock);
+    theap_drain_locked(a);
+    lock_release(&a->lock);
+    cr_assert_null(atomic_load(&a->inbox));
+    cr_assert_not(atomic_load(&chunk->announced));
+    cr_assert_geq(chunk_dead(chunk), 3 * 7);
+    verify();
+}
+
+Test(remote, several_chunks_wait_in_one_inbox)
+{
+    void *blocks[30];
+    for (int i = 0; i < 30; i++) {
+        blocks[i] = get(a, 10000);
+    }
+    for (int i = 0; i < 30; i += 3) {
+        put(b, blocks[i]);
+    }
+    cr_assert_neq(a->stats.sweeps, 1);
+    size_t made = a->stats.chunks_made;
+    for (int i = 0; i < 10; i++) {
+        cr_assert_not_null(get(a, 10000));
+    }
+    cr_assert_leq(a->stats.chunks_made, made + 1, "what others freed is used again");
+    verify();
+}
+
+Test(remote, the_last_free_gives_the_chunk_back)
+{
+    void *blocks[300];
+    for (int i = 0; i < 300; i++) {
+        blocks[i] = get(a, 1000);
+    }
+    theap_drop_bins(a, true);
+    cr_assert_geq(a->chunk_count, 4);
+    for (int i = 0; i < 300; i++) {
+        put(b, blocks[i]);
+    }
+    cr_assert_eq(a->chunk_count, 0, "though its owner did nothing");
+    cr_assert_eq(b->stats.remote_frees, 300);
+    cr_assert_null(atomic_load(&a->inbox));
+    assert_empty();
+}
+
+Test(remote, an_announcement_follows_the_chunk_to_its_new_owner)
+{
+    void *blocks[3];
+    for (int i = 0; i < 3; i++) {
+        blocks[i] = get(a, 2000);
+    }
+    struct chunk *chunk = chunk_of(blocks[0]);
+    core_detach(core, a);
+    put(b, blocks[0]);
+    cr_assert(atomic_load(&chunk->announced));
+    /* The freer of blocks[1] is late: it still means the old owner. */
+    cr_assert(core_adopt(core, b, 10));
+    cr_assert_eq(atomic_load(&chunk->span.owner), b);
+    cr_assert_not(atomic_load(&chunk->announced));
+    atomic_store(&chunk->announced, true);
+    chunk->inbox_next = NULL;
+    atomic_store(&a->inbox, chunk);
+    lock_acquire(&a->lock);
+    theap_drain_locked(a);
+    lock_release(&a->lock);
+    cr_assert_null(atomic_load(&a->inbox));
+    cr_assert_eq(atomic_load(&b->inbox), chunk);
+    verify();
+}
+
+Test(remote, a_late_announcement_of_nobodys_chunk_is_dropped)
+{
+    void *block = get(a, 2000);
+    struct chunk *chunk = chunk_of(block);
+    put(b, block);
+    theap_drop_bins(a, true);
+    cr_assert_eq(a->chunk_count, 0);
+    cr_assert_null(atomic_load(&chunk->span.owner));
+    remote_announce(chunk);
+    cr_assert_not(atomic_load(&chunk->announced));
+    remote_settled(chunk, 0);
+    verify();
+}
+
+/* Everything after the subtraction may come when the chunk has another owner, or a new life. */
+Test(remote, late_steps_change_nothing_in_a_recycled_chunk)
+{
+    void *block = get(a, 2000);
+    struct chunk *chunk = chunk_of(block);
+    put(b, block);
+    theap_drop_bins(a, true);
+    void *next = get(b, 2000);
+    cr_assert_eq(chunk_of(next), chunk, "the descriptor is used again");
+    remote_settled(chunk, 0);
+    remote_settled(chunk, 0);
+    cr_assert_eq(atomic_load(&chunk->span.owner), b);
+    cr_assert_neq(*mark_of(next), 0);
+    verify();
+    put(a, next);
+    assert_empty();
+}
+
+Test(remote, blocks_of_ended_threads_can_be_freed)
+{
+    void *blocks[100];
+    for (int i = 0; i < 100; i++) {
+        blocks[i] = get(a, 3000);
+    }
+    core_detach(core, a);
+    cr_assert_eq(atomic_load(&core->registry.orphan_count), 1);
+    for (int i = 0; i < 100; i++) {
+        put(b, blocks[i]);
+    }
+    cr_assert_eq(a->chunk_count, 0);
+    cr_assert_eq(core_attach(core), a);
+    assert_empty();
+}

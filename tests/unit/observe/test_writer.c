@@ -1,0 +1,85 @@
+#define _GNU_SOURCE 1
+
+#include "observe/writer.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINES 900
+
+static void write_lines(struct writer *writer)
+{
+    for (int i = 0; i < LINES; i++) {
+        writer_format(writer, "line %03d\n", i);
+    }
+}
+
+Test(observe_writer, what_exceeds_the_buffer_is_written_whole)
+{
+    char expected[16];
+    char got[16];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    struct writer writer;
+    writer_init(&writer, ends[1]);
+    write_lines(&writer);
+    cr_assert(writer_finish(&writer));
+    close(ends[1]);
+    for (int i = 0; i < LINES; i++) {
+        struct text text;
+        text_init(&text, expected, sizeof(expected));
+        text_format(&text, "line %03d\n", i);
+        cr_assert_eq(read(ends[0], got, text.len), (ssize_t)text.len);
+        cr_assert_eq(memcmp(got, expected, text.len), 0);
+    }
+    cr_assert_eq(read(ends[0], got, 1), 0);
+}
+
+Test(observe_writer, nothing_is_written_before_it_must_be)
+{
+    char got[4];
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+    struct writer writer;
+    writer_init(&writer, ends[1]);
+    writer_format(&writer, "abc");
+    cr_assert_eq(read(ends[0], got, 3), -1);
+    cr_assert(writer_finish(&writer));
+    cr_assert_eq(read(ends[0], got, 3), 3);
+}
+
+Test(observe_writer, a_failing_write_is_the_last_one)
+{
+    int ends[2];
+    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+    cr_assert_eq(fcntl(ends[1], F_SETPIPE_SZ, 4096), 4096);
+    struct writer writer;
+    writer_init(&writer, ends[1]);
+    write_lines(&writer);
+    cr_assert(writer.failed);
+    char got[4096];
+    ssize_t len = read(ends[0], got, sizeof(got));
+    cr_assert_gt(len, 3000);
+    cr_assert_eq(memcmp(got, "line 000\n", 9), 0);
+    errno = 0;
+    writer_format(&writer, "more\n");
+    cr_assert_not(writer_finish(&writer));
+    cr_assert_eq(errno, 0, "no further system call is made");
+    cr_assert_eq(read(ends[0], got, sizeof(got)), -1);
+}
+
+Test(observe_writer, the_error_is_that_of_the_write)
+{
+    struct writer writer;
+    writer_init(&writer, open("/dev/full", O_WRONLY));
+    writer_format(&writer, "abc");
+    cr_assert_not(writer_finish(&writer));
+    cr_assert_eq(errno, ENOSPC);
+    writer_init(&writer, -1);
+    writer_format(&writer, "abc");
+    cr_assert_not(writer_finish(&writer));
+    cr_assert_eq(errno, EBADF);
+}
