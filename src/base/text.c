@@ -1,14 +1,16 @@
 #include "base/text.h"
 
+#include <assert.h>
 #include <string.h>
 
-enum length { LENGTH_INT, LENGTH_LONG, LENGTH_LONG_LONG, LENGTH_SIZE, LENGTH_MAX };
+static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8 && sizeof(intmax_t) == 8,
+              "l, ll, z and j say the same");
 
 struct spec {
     bool left;
     bool zero;
     size_t width;
-    enum length length;
+    bool wide; /* a length modifier: 64 bits */
 };
 
 /* va_list is an array on some machines and decays when it is passed on; a struct can be passed by address. */
@@ -44,23 +46,11 @@ void text_put(struct text *text, const char *string)
     }
 }
 
-static const char *parse_length(const char *at, enum length *length)
+static const char *parse_length(const char *at, bool *wide)
 {
-    *length = LENGTH_INT;
-    if (at[0] == 'l' && at[1] == 'l') {
-        *length = LENGTH_LONG_LONG;
-        return at + 2;
-    }
-    if (*at == 'l') {
-        *length = LENGTH_LONG;
-    } else if (*at == 'z') {
-        *length = LENGTH_SIZE;
-    } else if (*at == 'j') {
-        *length = LENGTH_MAX;
-    } else {
-        return at;
-    }
-    return at + 1;
+    size_t len = strspn(at, "lzj");
+    *wide = len > 0;
+    return at + len;
 }
 
 /* `at` is behind the percent sign; the result is the conversion character. */
@@ -74,41 +64,17 @@ static const char *parse_spec(const char *at, struct spec *spec)
     for (; *at >= '0' && *at <= '9'; at++) {
         spec->width = spec->width * 10 + (size_t)(*at - '0');
     }
-    return parse_length(at, &spec->length);
+    return parse_length(at, &spec->wide);
 }
 
-static uint64_t take_unsigned(struct arguments *arguments, enum length length)
+static uint64_t take_unsigned(struct arguments *arguments, bool wide)
 {
-    switch (length) {
-    case LENGTH_LONG:
-        return va_arg(arguments->list, unsigned long);
-    case LENGTH_LONG_LONG:
-        return va_arg(arguments->list, unsigned long long);
-    case LENGTH_SIZE:
-        return va_arg(arguments->list, size_t);
-    case LENGTH_MAX:
-        return va_arg(arguments->list, uintmax_t);
-    case LENGTH_INT:
-        break;
-    }
-    return va_arg(arguments->list, unsigned);
+    return wide ? va_arg(arguments->list, unsigned long) : va_arg(arguments->list, unsigned);
 }
 
-static int64_t take_signed(struct arguments *arguments, enum length length)
+static int64_t take_signed(struct arguments *arguments, bool wide)
 {
-    switch (length) {
-    case LENGTH_LONG:
-        return va_arg(arguments->list, long);
-    case LENGTH_LONG_LONG:
-        return va_arg(arguments->list, long long);
-    case LENGTH_SIZE:
-        return (int64_t)va_arg(arguments->list, size_t);
-    case LENGTH_MAX:
-        return va_arg(arguments->list, intmax_t);
-    case LENGTH_INT:
-        break;
-    }
-    return va_arg(arguments->list, int);
+    return wide ? va_arg(arguments->list, long) : va_arg(arguments->list, int);
 }
 
 static void put_padding(struct text *text, size_t count, char c)
@@ -173,13 +139,13 @@ static bool put_conversion(struct text *text, struct spec *spec, char conversion
         return true;
     case 'd':
     case 'i':
-        put_signed(text, spec, take_signed(arguments, spec->length));
+        put_signed(text, spec, take_signed(arguments, spec->wide));
         return true;
     case 'u':
-        put_number(text, spec, "", take_unsigned(arguments, spec->length), 10);
+        put_number(text, spec, "", take_unsigned(arguments, spec->wide), 10);
         return true;
     case 'x':
-        put_number(text, spec, "", take_unsigned(arguments, spec->length), 16);
+        put_number(text, spec, "", take_unsigned(arguments, spec->wide), 16);
         return true;
     case 'p':
         put_number(text, spec, "0x", (uintptr_t)va_arg(arguments->list, void *), 16);

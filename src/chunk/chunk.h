@@ -68,13 +68,18 @@ HM_INLINE void mark_store(uint8_t *mark, unsigned value)
     __atomic_store_n(mark, (uint8_t)value, __ATOMIC_RELEASE);
 }
 
-HM_INLINE void mark_to_user(uint8_t *mark)
+/* False: another thread has freed the block in the moment in which its owner did. */
+HM_INLINE bool mark_to_user(uint8_t *mark)
 {
+    uint8_t value;
     if (HM_TSAN) {
-        mark_store(mark, mark_load(mark) & ~CODE_CACHED);
+        value = (uint8_t)(mark_load(mark) & ~CODE_CACHED);
+        mark_store(mark, value);
     } else {
-        *mark &= (uint8_t)~CODE_CACHED;
+        value = *mark & (uint8_t)~CODE_CACHED;
+        *mark = value;
     }
+    return value != 0;
 }
 
 HM_INLINE void mark_to_cached(uint8_t *mark)

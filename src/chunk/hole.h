@@ -23,7 +23,8 @@ struct hole {
     uint64_t seal;
 };
 
-static_assert(sizeof(struct hole) == HOLE_MIN_GRANULES * GRANULE_BYTES, "a record fits the shortest hole");
+static_assert(sizeof(struct hole) == (size_t)HOLE_MIN_GRANULES * GRANULE_BYTES,
+              "a record fits the shortest hole");
 
 struct holes {
     uint64_t secret;

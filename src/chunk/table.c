@@ -25,11 +25,10 @@ static void choose_base(struct chunk_table *table, const struct chunk *chunk)
     atomic_compare_exchange_strong(&table->base, &unset, base);
 }
 
-/* The table's entry for an address; NULL outside the window. */
-static _Atomic intptr_t *entry_of(struct chunk_table *table, uintptr_t addr)
+/* Where the table has its entry for an address; TABLE_CHUNKS or more outside the window. */
+static uintptr_t index_of(const struct chunk_table *table, uintptr_t addr)
 {
-    uintptr_t index = (addr - atomic_load_explicit(&table->base, memory_order_relaxed)) >> CHUNK_SHIFT;
-    return index < TABLE_CHUNKS ? &table->distance[index] : NULL;
+    return (addr - atomic_load_explicit(&table->base, memory_order_relaxed)) >> CHUNK_SHIFT;
 }
 
 void table_enter(struct chunk_table *table, struct chunk *chunk)
@@ -37,25 +36,26 @@ void table_enter(struct chunk_table *table, struct chunk *chunk)
     if (atomic_load_explicit(&table->base, memory_order_relaxed) == 0) {
         choose_base(table, chunk);
     }
-    _Atomic intptr_t *entry = entry_of(table, chunk->span.addr);
-    if (entry != NULL) {
-        atomic_store_explicit(entry, (char *)chunk - (char *)table, memory_order_release);
+    uintptr_t index = index_of(table, chunk->span.addr);
+    if (index < TABLE_CHUNKS) {
+        intptr_t distance = (intptr_t)((uintptr_t)chunk - (uintptr_t)table);
+        atomic_store_explicit(&table->distance[index], distance, memory_order_release);
     }
 }
 
 void table_clear(struct chunk_table *table, const struct chunk *chunk)
 {
-    _Atomic intptr_t *entry = entry_of(table, chunk->span.addr);
-    if (entry != NULL) {
-        atomic_store_explicit(entry, 0, memory_order_relaxed);
+    uintptr_t index = index_of(table, chunk->span.addr);
+    if (index < TABLE_CHUNKS) {
+        atomic_store_explicit(&table->distance[index], 0, memory_order_relaxed);
     }
 }
 
 struct chunk *table_find(struct chunk_table *table, uintptr_t addr)
 {
-    const _Atomic intptr_t *entry = entry_of(table, addr);
-    if (entry != NULL) {
-        intptr_t distance = atomic_load_explicit(entry, memory_order_acquire);
+    uintptr_t index = index_of(table, addr);
+    if (index < TABLE_CHUNKS) {
+        intptr_t distance = atomic_load_explicit(&table->distance[index], memory_order_acquire);
         return distance == 0 ? NULL : (struct chunk *)(void *)((char *)table + distance);
     }
     struct span *span = pagemap_get(table->pages, addr & ~(uintptr_t)(CHUNK_BYTES - 1));

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/stat.h"
 #include "heap/core.h"
+#include "heap/diagnose.h"
 #include "heap/large.h"
 
 #define BATCH_BYTES  16384u /* what one refill fetches at most, */
@@ -132,6 +133,9 @@ static void flush_small(struct theap *heap, unsigned class, const struct entry *
         unsigned dead = 0;
         for (; i < count && chunk_base(&entries[i]) == base; i++) {
             if (trusted || entry_is_whole(heap, class, &entries[i], chunk)) {
+                if (HM_UNLIKELY(mark_load(entries[i].mark) == CODE_CACHED)) {
+                    diagnose_race(entries[i].block);
+                }
                 mark_store(entries[i].mark, 0);
                 dead += granules;
             }
@@ -149,6 +153,9 @@ static void flush_large(const struct theap *heap, unsigned class, const struct e
 {
     for (unsigned i = 0; i < count; i++) {
         if (trusted || large_entry_is_whole(heap, class, &entries[i])) {
+            if (HM_UNLIKELY(mark_load(entries[i].mark) != (LARGE_USER | CODE_CACHED))) {
+                diagnose_race(entries[i].block);
+            }
             large_discard(heap->core, large_of_mark(entries[i].mark));
         }
     }

@@ -105,6 +105,11 @@ static const struct span *find_long(struct pageheap *pages, uintptr_t addr)
     return found;
 }
 
+void *diagnose_race(const void *block)
+{
+    panic("double free of %p: freed by two threads at once", block);
+}
+
 void diagnose(struct core *core, const void *block, const char *verb)
 {
     uintptr_t addr = (uintptr_t)block;

@@ -6,6 +6,7 @@
 #define HM_HEAP_FAST_H
 
 #include "heap/core.h"
+#include "heap/diagnose.h"
 #include "heap/large.h"
 
 HM_INLINE struct bin *fast_bin(struct theap *heap, uintptr_t offset)
@@ -26,7 +27,9 @@ HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
     if (HM_LIKELY(block != NULL)) {
         uint8_t *mark = fast_entry(heap, top)->mark;
         fast_bin(heap, offset)->top = top - sizeof(struct entry);
-        mark_to_user(mark);
+        if (HM_UNLIKELY(!mark_to_user(mark))) {
+            return diagnose_race(block);
+        }
     }
     return block;
 }

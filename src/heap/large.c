@@ -61,7 +61,7 @@ static bool may_cache(struct theap *heap, size_t bytes)
     if (heap->large_cached + bytes > LARGE_CACHED_MAX) {
         heap->large_cached = 0;
         for (unsigned class = CLASS_IN_CHUNK; class < CLASS_COUNT; class ++) {
-            heap->large_cached += bins_count(heap, class) * class_bytes[class];
+            heap->large_cached += (size_t)bins_count(heap, class) * class_bytes[class];
         }
     }
     return heap->large_cached + bytes <= LARGE_CACHED_MAX;

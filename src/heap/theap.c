@@ -7,6 +7,7 @@
 #include "base/stat.h"
 #include "heap/bins.h"
 #include "heap/core.h"
+#include "heap/diagnose.h"
 #include "heap/large.h"
 #include "heap/remote.h"
 
@@ -84,11 +85,22 @@ static void disown_chunk(struct theap *heap, struct chunk *chunk)
     heap->chunk_count--;
 }
 
+/* `used` counts too little when a block was freed twice at the same moment and the owner's mark came last. */
+static void check_empty(const struct chunk *chunk)
+{
+    unsigned window = chunk_next_mark(chunk, 0);
+    if (HM_UNLIKELY(window < CHUNK_WINDOWS)) {
+        unsigned code = mark_load(&chunk->map[window]) & ~CODE_CACHED;
+        diagnose_race((const void *)chunk_address(chunk, 2 * window + code_parity(code)));
+    }
+}
+
 void theap_release_locked(struct theap *heap, struct chunk *chunk)
 {
     struct core *core = heap->core;
     HM_ASSERT(atomic_load(&chunk->used) == 0, "only an unused chunk is given back");
     disown_chunk(heap, chunk);
+    check_empty(chunk);
     stat_add(&heap->stats.chunks_released, 1);
     atomic_store_explicit(&chunk->span.owner, NULL, memory_order_relaxed);
     table_clear(&core->table, chunk);

@@ -14,7 +14,7 @@
 #define CHAIN_RUNS    256 /* runs whose neighbourhood is looked at before the OS is asked */
 #define RESERVE_SPLIT 4   /* descriptors one allocation may need: two growths, a split, the later free */
 
-static_assert(sizeof(struct span) <= 2 * HM_CACHE_LINE, "a descriptor is two cache lines at most");
+static_assert(sizeof(struct span) <= (size_t)2 * HM_CACHE_LINE, "a descriptor is two cache lines at most");
 
 /* Free pages that serve a request: [addr, addr + bytes), in `first` and the runs right behind it. */
 struct window {

@@ -178,10 +178,13 @@ static bool run_purge(struct pageheap *heap, struct span *run, uint64_t now)
     return true;
 }
 
-/* Gives the oldest back. Returns its bytes, 0 when the OS refused. */
+/* Gives the oldest back. Returns its bytes, 0 when there is none or the OS refused. */
 static size_t oldest_purge(struct pageheap *heap, uint64_t now)
 {
     struct oldest oldest = oldest_get(heap);
+    if (oldest.span == NULL) {
+        return 0;
+    }
     size_t bytes = oldest.span->bytes;
     if (!oldest.kept) {
         return run_purge(heap, oldest.span, now) ? bytes : 0;

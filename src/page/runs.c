@@ -5,7 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 
-#define RUNS_STEPS (1u << RUNS_STEP_BITS)
+#define RUNS_STEPS ((size_t)1 << RUNS_STEP_BITS)
 #define RUNS_BINS  (RUNS_LEVELS * RUNS_STEPS)
 
 /* How many runs of one bin are looked at. Each may miss the cache, and a search that gives up too early costs

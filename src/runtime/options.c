@@ -38,7 +38,7 @@ static bool parse_size(const char *value, size_t *size)
 {
     size_t len = strlen(value);
     size_t unit = 1;
-    char suffix = len > 0 ? (char)(value[len - 1] & ~0x20) : 0;
+    unsigned suffix = len > 0 ? (unsigned char)value[len - 1] & ~0x20u : 0;
     if (suffix == 'K' || suffix == 'M' || suffix == 'G') {
         unit = suffix == 'K' ? (size_t)1 << 10 : suffix == 'M' ? (size_t)1 << 20 : (size_t)1 << 30;
         len--;

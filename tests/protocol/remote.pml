@@ -24,6 +24,9 @@
 #ifndef EXITS
 #define EXITS 0, 0 /* times it may end; a new thread may take its heap then */
 #endif
+#ifndef PURGES
+#define PURGES 0 /* times the memory of unused descriptors is given back to the OS */
+#endif
 #ifndef SPREAD
 #define SPREAD 0 /* 1: heap 1 starts with two chunks */
 #endif
@@ -60,6 +63,7 @@ byte used[CHUNKS];
 bool announced[CHUNKS];
 byte inbox_next[CHUNKS];
 bool pooled[CHUNKS];
+bool purging; /* the pool's lock */
 byte inbox[HEAPS + 1];
 byte state[HEAPS + 1];
 byte lock[HEAPS + 1]; /* [0]: the registry's */
@@ -151,7 +155,7 @@ inline push()
 
 /* Whoever makes a chunk no longer the heap's works off the inbox then, before it lets go of the lock. The chunk must not stay there when
  * the heap's thread sleeps: nobody would hear of remote frees in it, or in the chunk that gets its descriptor next. */
-#ifdef BUG_NO_DRAIN_AFTER_RELEASE
+#if defined(BUG_RELEASE_KEEPS_INBOX) || defined(BUG_RELEASE_DRAINS_FIRST)
 #define DRAIN_AFTER(heap) skip
 #else
 #define DRAIN_AFTER(heap) drain(heap)
@@ -208,7 +212,7 @@ inline announce()
        if
        :: owner[x] == NOBODY ->
            announced[x] = false;
-#ifdef BUG_DROP_WITHOUT_LOOK
+#ifdef BUG_DROP_AND_GO
            break
 #else
            if
@@ -218,7 +222,7 @@ inline announce()
 #endif
        :: atomic { owner[x] != NOBODY -> to = owner[x] };
           push();
-#ifdef BUG_NO_REDIRECT
+#ifdef BUG_ANNOUNCE_TO_OLD_OWNER
           atomic { true -> to = 0; break }
 #else
           if
@@ -272,6 +276,11 @@ inline release_unused()
     :: atomic { owner[c] != NOBODY -> own = owner[c] };
        atomic {
            TAKE(own);
+#ifdef BUG_RELEASE_DRAINS_FIRST
+       };
+       drain(own);
+       atomic {
+#endif
            if
 #ifdef BUG_RELEASE_WITHOUT_LOOK
            :: release(c, own)
@@ -425,6 +434,7 @@ inline hand_out()
 inline make()
 {
     atomic {
+        !purging;
         if
         :: pooled[0] -> c = 0
 #if CHUNKS > 1
@@ -577,6 +587,43 @@ end:
     od
 }
 
+/* Gives the memory of an unused descriptor back: it reads as zero then. A freer may hold `announced` there and believe in it, so the flag
+ * is taken from all others before. */
+proctype Purger()
+{
+    byte c, i;
+    byte purges = PURGES;
+    bool old;
+end:
+    do
+    :: atomic {
+           purges > 0 && (pooled[0] || pooled[CHUNKS - 1]) ->
+           purges--;
+           operations++;
+           if
+           :: pooled[0] -> c = 0
+           :: pooled[CHUNKS - 1] -> c = CHUNKS - 1
+           fi;
+           purging = true;
+           old = announced[c];
+#ifndef BUG_PURGE_ONLY_LOOKS
+           announced[c] = true
+#endif
+       };
+       atomic {
+           if
+           :: !old -> announced[c] = false; inbox_next[c] = 0
+           :: else
+           fi;
+           old = false;
+           c = 0;
+           purging = false;
+           operations--;
+           check_quiet()
+       }
+    od
+}
+
 /* Heap 1 starts with a chunk, or two, whose blocks are with the first freers. */
 init
 {
@@ -600,6 +647,9 @@ init
         for (i : 0 .. FREERS - 1) {
             run Freer(i)
         }
+#if PURGES
+        run Purger();
+#endif
         i = 0
     }
 }

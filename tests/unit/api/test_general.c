@@ -157,7 +157,7 @@ static void *other_memalign(size_t alignment, size_t size)
     return other_block;
 }
 
-static size_t other_usable(void *block)
+static size_t other_usable(const void *block)
 {
     cr_assert_eq(block, other_block);
     return 64;

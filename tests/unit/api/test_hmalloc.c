@@ -75,12 +75,17 @@ Test(hmalloc, impossible_sizes)
 
 Test(hmalloc, products_that_overflow)
 {
+    static const struct {
+        size_t count;
+        size_t size;
+    } products[] = {{SIZE_MAX / 2, 3}, {(size_t)1 << 32, (size_t)1 << 32}, {3, SIZE_MAX / 3 + 1}, {SIZE_MAX, SIZE_MAX}};
     void *block = hmalloc(100);
     errno = 0;
-    cr_assert(no_memory(hcalloc(SIZE_MAX / 2, 3)));
-    cr_assert(no_memory(hcalloc((size_t)1 << 32, (size_t)1 << 32)));
-    cr_assert(no_memory(hreallocarray(block, SIZE_MAX / 2, 3)));
-    cr_assert(no_memory(hreallocarray(NULL, (size_t)1 << 32, (size_t)1 << 32)));
+    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
+        cr_assert(no_memory(hcalloc(products[i].count, products[i].size)));
+        cr_assert(no_memory(hreallocarray(block, products[i].count, products[i].size)));
+        cr_assert(no_memory(hreallocarray(NULL, products[i].count, products[i].size)));
+    }
     hfree(block);
 }
 
