@@ -212,8 +212,10 @@ inline announce()
        if
        :: owner[x] == NOBODY ->
            announced[x] = false;
-#ifdef BUG_DROP_AND_GO
+#if defined(BUG_DROP_AND_GO)
            break
+#elif defined(BUG_DROP_AND_WAIT)
+           skip
 #else
            if
            :: owner[x] == NOBODY -> break
