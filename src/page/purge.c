@@ -6,8 +6,10 @@
 #define LIVE_SHARE 8
 #define UNMAP_MIN                                                                                            \
     ((size_t)4 << 20) /* shorter free regions are purged: faulting is cheaper than mapping again */
-#define SPLIT_MIN      ((size_t)1 << 20)  /* a trim may split a mapping for no less than this */
-#define PURGE_BATCH    ((size_t)32 << 20) /* purged by age for one holding of the lock */
+#define SPLIT_MIN      ((size_t)1 << 20)   /* a trim may split a mapping for no less than this */
+#define PURGE_BATCH    ((size_t)32 << 20)  /* purged by age for one holding of the lock */
+#define PURGE_MIN      ((size_t)256 << 10) /* of a long run no less than this is purged at a time, */
+#define PURGE_SHARE    16                  /* nor less than this share of the bound */
 #define REFUSED_MS_MIN 100
 
 /* Decay in milliseconds as an unsigned period; -1 becomes the longest. */
@@ -105,12 +107,13 @@ void purge_regret_locked(struct pageheap *heap, size_t bytes)
     heap->held_at = now;
 }
 
-/* Free memory around a run: [lo, hi) with the clean neighbours. */
-static struct grown surroundings(struct pageheap *heap, const struct span *run)
+/* The upper `bytes` of a run, with the clean neighbours that touch them. */
+static struct grown surroundings(struct pageheap *heap, const struct span *run, size_t bytes)
 {
-    struct span *before = pageheap_before_locked(heap, run->addr, run->source);
+    bool whole = bytes == run->bytes;
+    struct span *before = whole ? pageheap_before_locked(heap, run->addr, run->source) : NULL;
     struct span *after = pageheap_after_locked(heap, span_end(run), run->source);
-    uintptr_t lo = before != NULL ? before->addr : run->addr;
+    uintptr_t lo = before != NULL ? before->addr : span_end(run) - bytes;
     uintptr_t hi = after != NULL ? span_end(after) : span_end(run);
     return (struct grown){.addr = lo, .bytes = hi - lo, .source = run->source};
 }
@@ -147,10 +150,10 @@ static bool unmap(struct pageheap *heap, uintptr_t lo, uintptr_t hi)
     return true;
 }
 
-/* Gives the run back with its address space if that is worth it. */
-static bool run_return(struct pageheap *heap, const struct span *run)
+/* Gives the upper `bytes` of the run back with their address space if that is worth it. */
+static bool run_return(struct pageheap *heap, const struct span *run, size_t bytes)
 {
-    struct grown area = surroundings(heap, run);
+    struct grown area = surroundings(heap, run, bytes);
     uintptr_t lo = area.addr;
     uintptr_t hi = lo + area.bytes;
     if (area.source == SOURCE_BREAK) {
@@ -159,27 +162,34 @@ static bool run_return(struct pageheap *heap, const struct span *run)
     return area.bytes >= UNMAP_MIN && pageheap_joined_locked(heap, lo, hi) == 0 && unmap(heap, lo, hi);
 }
 
-static bool run_purge(struct pageheap *heap, struct span *run, uint64_t now)
+/* The upper end goes first: on top of the break it can be given back for good. Returns how many bytes went, 0
+ * when the OS refused. */
+static size_t run_purge(struct pageheap *heap, struct span *run, size_t bytes, uint64_t now)
 {
-    struct grown pages = {.addr = run->addr, .bytes = run->bytes, .source = run->source};
-    if (!run_return(heap, run)) {
+    /* What is left of a run keeps its descriptor; the clean part may need one. */
+    if (bytes < run->bytes && !meta_pool_reserve(&heap->run_pool, heap->reserved + 1)) {
+        bytes = run->bytes;
+    }
+    struct grown pages = {.addr = span_end(run) - bytes, .bytes = bytes, .source = run->source};
+    if (!run_return(heap, run, bytes)) {
         if (now < refused_until(heap)) {
-            return false;
+            return 0;
         }
         if (!heap->os->purge(heap->os, (void *)pages.addr, pages.bytes)) {
             refuse(heap, now);
-            return false;
+            return 0;
         }
         pageheap_cut_locked(heap, run, pages.addr, pages.addr + pages.bytes);
         pageheap_add_locked(heap, &pages, false, now);
     }
     heap->stats.purges++;
-    heap->stats.purged += pages.bytes;
-    return true;
+    heap->stats.purged += bytes;
+    return bytes;
 }
 
-/* Gives the oldest back. Returns its bytes, 0 when there is none or the OS refused. */
-static size_t oldest_purge(struct pageheap *heap, uint64_t now)
+/* Gives the oldest back, of a run about `most` bytes. Returns how many, 0 when there are none or the OS
+ * refused. */
+static size_t oldest_purge(struct pageheap *heap, size_t most, uint64_t now)
 {
     struct oldest oldest = oldest_get(heap);
     if (oldest.span == NULL) {
@@ -187,7 +197,8 @@ static size_t oldest_purge(struct pageheap *heap, uint64_t now)
     }
     size_t bytes = oldest.span->bytes;
     if (!oldest.kept) {
-        return run_purge(heap, oldest.span, now) ? bytes : 0;
+        bytes = bytes / 2 > most ? bits_align_up(most, heap->os->page_size) : bytes;
+        return run_purge(heap, oldest.span, bytes, now);
     }
     if (now < refused_until(heap)) {
         return 0;
@@ -207,7 +218,7 @@ static void aged_purge(struct pageheap *heap, uint64_t now)
     struct span *span = oldest_get(heap).span;
     while (bytes > 0 && done < PURGE_BATCH && span != NULL &&
            sum_capped(span->stamp, decay_of(heap)) <= now) {
-        bytes = oldest_purge(heap, now);
+        bytes = oldest_purge(heap, PURGE_BATCH, now);
         done += bytes;
         span = oldest_get(heap).span;
     }
@@ -216,9 +227,11 @@ static void aged_purge(struct pageheap *heap, uint64_t now)
 void purge_settle_locked(struct pageheap *heap, uint64_t now)
 {
     size_t bound = purge_bound_locked(heap, now);
+    size_t step = bound / PURGE_SHARE > PURGE_MIN ? bound / PURGE_SHARE : PURGE_MIN;
     size_t bytes = 1;
     while (bytes > 0 && heap->dirty.bytes + heap->stats.own_cached > bound) {
-        bytes = oldest_purge(heap, now);
+        size_t excess = heap->dirty.bytes + heap->stats.own_cached - bound;
+        bytes = oldest_purge(heap, excess > step ? excess : step, now);
         purge_returned_locked(heap, bytes, now);
     }
     aged_purge(heap, now);
@@ -309,7 +322,10 @@ size_t pageheap_trim(struct pageheap *heap, size_t keep)
     heap->refused = false;
     size_t bytes = kept_drop(heap) + top_lower(heap, keep);
     size_t purged = heap->stats.purged;
-    while (!list_empty(&heap->ages) && run_purge(heap, LIST_ENTRY(heap->ages.next, struct span, age), now)) {
+    size_t gone = 1;
+    while (gone > 0 && !list_empty(&heap->ages)) {
+        struct span *run = LIST_ENTRY(heap->ages.next, struct span, age);
+        gone = run_purge(heap, run, run->bytes, now);
     }
     bytes += heap->stats.purged - purged;
     regions_unmap(heap, &heap->clean);
