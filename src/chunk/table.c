@@ -38,8 +38,10 @@ void table_enter(struct chunk_table *table, struct chunk *chunk)
     }
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        intptr_t distance = (intptr_t)((uintptr_t)chunk - (uintptr_t)table);
-        atomic_store_explicit(&table->distance[index], distance, memory_order_release);
+        struct table_entry *entry = &table->entry[index];
+        void *owner = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed);
+        atomic_store_explicit(&entry->map, chunk->map, memory_order_release);
+        atomic_store_explicit(&entry->owner, owner, memory_order_release);
     }
 }
 
@@ -47,16 +49,22 @@ void table_clear(struct chunk_table *table, const struct chunk *chunk)
 {
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        atomic_store_explicit(&table->distance[index], 0, memory_order_relaxed);
+        atomic_store_explicit(&table->entry[index].owner, NULL, memory_order_relaxed);
+        atomic_store_explicit(&table->entry[index].map, NULL, memory_order_relaxed);
     }
+}
+
+static struct chunk *chunk_of_map(uint8_t *map)
+{
+    return (struct chunk *)(void *)(map - offsetof(struct chunk, map));
 }
 
 struct chunk *table_find(struct chunk_table *table, uintptr_t addr)
 {
     uintptr_t index = index_of(table, addr);
     if (index < TABLE_CHUNKS) {
-        intptr_t distance = atomic_load_explicit(&table->distance[index], memory_order_acquire);
-        return distance == 0 ? NULL : (struct chunk *)(void *)((char *)table + distance);
+        uint8_t *map = atomic_load_explicit(&table->entry[index].map, memory_order_acquire);
+        return map == NULL ? NULL : chunk_of_map(map);
     }
     struct span *span = pagemap_get(table->pages, addr & ~(uintptr_t)(CHUNK_BYTES - 1));
     return span != NULL && span->kind == SPAN_CHUNK ? (struct chunk *)(void *)span : NULL;

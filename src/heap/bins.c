@@ -56,9 +56,8 @@ static void set_array(struct theap *heap, unsigned class, struct entry *bottom, 
 {
     uint16_t *visible = &heap->info[class].capacity;
     __atomic_store_n(visible, 0, __ATOMIC_RELAXED);
-    atomic_thread_fence(memory_order_release);
-    heap->bin[class].top = offset_of(heap, bottom + count);
-    heap->bin[class].limit = offset_of(heap, bottom + capacity);
+    __atomic_store_n(&heap->bin[class].top, offset_of(heap, bottom + count), __ATOMIC_RELEASE);
+    __atomic_store_n(&heap->bin[class].limit, offset_of(heap, bottom + capacity), __ATOMIC_RELEASE);
     __atomic_store_n(visible, (uint16_t)capacity, __ATOMIC_RELEASE);
 }
 

@@ -105,7 +105,7 @@ static const struct span *find_long(struct pageheap *pages, uintptr_t addr)
     return found;
 }
 
-void *diagnose_race(const void *block)
+void diagnose_race(const void *block)
 {
     panic("double free of %p: freed by two threads at once", block);
 }

@@ -28,7 +28,7 @@ HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
         uint8_t *mark = fast_entry(heap, top)->mark;
         fast_bin(heap, offset)->top = top - sizeof(struct entry);
         if (HM_UNLIKELY(!mark_to_user(mark))) {
-            return diagnose_race(block);
+            diagnose_race(block);
         }
     }
     return block;
@@ -69,11 +69,11 @@ HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
     if (HM_UNLIKELY(granule >= TABLE_CHUNKS * CHUNK_GRANULES)) {
         return false;
     }
-    struct chunk *chunk = table_chunk(&core->table, granule);
-    if (HM_UNLIKELY(HM_RACY_WORD(&chunk->span.owner) != (uintptr_t)heap)) {
+    const struct table_entry *entry = table_entry(&core->table, granule);
+    if (HM_UNLIKELY(HM_RACY_WORD(&entry->owner) != (uintptr_t)heap)) {
         return false;
     }
-    uint8_t *mark = &chunk->map[granule % CHUNK_GRANULES / 2];
+    uint8_t *mark = (uint8_t *)HM_RACY_WORD(&entry->map) + granule % CHUNK_GRANULES / 2;
     uintptr_t value = HM_RACY_BYTE(mark);
     struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
     uintptr_t top = bin->top;

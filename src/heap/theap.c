@@ -73,8 +73,9 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 {
     list_push_back(&heap->chunks, &chunk->span.link);
     enter_bucket(heap, chunk);
-    heap->chunk_count++;
+    stat_add(&heap->chunk_count, 1);
     atomic_store_explicit(&chunk->span.owner, heap, memory_order_release);
+    table_enter(&heap->core->table, chunk);
 }
 
 static void disown_chunk(struct theap *heap, struct chunk *chunk)
@@ -82,7 +83,7 @@ static void disown_chunk(struct theap *heap, struct chunk *chunk)
     holes_remove_all(&heap->holes, chunk);
     unbucket(heap, chunk);
     list_remove(&chunk->span.link);
-    heap->chunk_count--;
+    stat_add(&heap->chunk_count, (size_t)-1);
 }
 
 /* `used` counts too little when a block was freed twice at the same moment and the owner's mark came last. */
@@ -172,7 +173,6 @@ static bool add_chunk(struct theap *heap)
     list_init(&chunk->span.age);
     carve_init(&heap->holes, chunk, chunk->span.zero);
     own_chunk(heap, chunk);
-    table_enter(&core->table, chunk);
     stat_add(&heap->stats.chunks_made, 1);
     lock_release(&heap->lock);
     return true;
@@ -399,7 +399,7 @@ void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool
 /* When a quarter of the heap was flushed since, the bins' blocks may keep chunks alive that could go. */
 static void drop_when_much_was_freed(struct theap *heap)
 {
-    size_t quarter = heap->chunk_count * (CHUNK_GRANULES / 4);
+    size_t quarter = stat_get(&heap->chunk_count) * (CHUNK_GRANULES / 4);
     if (heap->flushed > DROP_MIN_GRANULES && heap->flushed > quarter) {
         theap_drop_bins(heap, true);
     }

@@ -80,8 +80,8 @@ struct theap {
     struct holes holes;
     struct list chunks;
     struct list bucket[THEAP_BUCKETS];
-    uint32_t buckets; /* bit b: bucket b isn't empty */
-    size_t chunk_count;
+    uint32_t buckets;    /* bit b: bucket b isn't empty */
+    size_t chunk_count;  /* changed under the lock; the owner reads it without */
     size_t flushed;      /* granules flushed since the bins were dropped last */
     size_t large_cached; /* bytes of large blocks cached since they were last counted, at least what is in
                             bins; owner thread only */

@@ -75,13 +75,21 @@ bool environment_read(const char *path, const char *name, char *buf, size_t cap)
     return found;
 }
 
+static char **given;
+
+void environment_give(char **variables)
+{
+    given = variables;
+}
+
 const char *environment_get(const char *name, char *buf, size_t cap)
 {
-    if (environ == NULL) {
+    char **variables = environ != NULL ? environ : given;
+    if (variables == NULL) {
         return environment_read("/proc/self/environ", name, buf, cap) ? buf : NULL;
     }
     size_t len = strlen(name);
-    for (char **entry = environ; *entry != NULL; entry++) {
+    for (char **entry = variables; *entry != NULL; entry++) {
         if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=') {
             return *entry + len + 1;
         }

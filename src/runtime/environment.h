@@ -7,6 +7,9 @@
 
 #include "base/attr.h"
 
+/* The variables as the dynamic linker passes them to constructors, for as long as `environ` is unset. */
+void environment_give(char **variables);
+
 /* The value of a variable, in `environ` or copied into the buffer; NULL if it isn't set. What doesn't fit is
  * cut. */
 const char *environment_get(const char *name, char *buf, size_t cap);

@@ -82,10 +82,20 @@ void process_start(void)
 
 /* Not left to the first call: fork handlers that are registered before ours run while ours hold the locks,
  * and two threads that come first could meet a fork in between. */
+#ifdef __GLIBC__
+__attribute__((constructor)) static void at_load(int argc, char **argv, char **variables)
+{
+    (void)argc;
+    (void)argv;
+    environment_give(variables);
+    process_ready();
+}
+#else
 __attribute__((constructor)) static void at_load(void)
 {
     process_ready();
 }
+#endif
 
 /* Here, because a program that links the archive gets only those of its files that something refers to. */
 __attribute__((destructor)) static void at_unload(void)

@@ -117,8 +117,8 @@ static void play(enum trace_mix mix, uint64_t seed, const struct core_options *o
     core_trim(players.f.core, NULL, 0);
     core_verify(players.f.core, NULL);
     pageheap_stats_get(&players.f.core->pages, &stats);
-    cr_assert_eq(stats.live + stats.own, 0, "%s, seed %zu: %zu bytes are left", trace_mix_names[mix], (size_t)seed,
-                 stats.live + stats.own);
+    cr_assert_eq(stats.live + stats.own, 0, "%s, seed %zu: %zu bytes are left", trace_mix_names[mix],
+                 (size_t)seed, stats.live + stats.own);
     trace_drop(&trace);
     core_fixture_drop(&players.f);
 }

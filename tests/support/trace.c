@@ -12,8 +12,8 @@
 
 const char *const trace_mix_names[TRACE_MIXES] = {"tiny", "middle", "chunk", "large", "all"};
 
-__attribute__((format(printf, 2, 3))) _Noreturn static void fail(const struct trace *trace, const char *format,
-                                                                 ...)
+__attribute__((format(printf, 2, 3))) _Noreturn static void fail(const struct trace *trace,
+                                                                 const char *format, ...)
 {
     char text[256];
     va_list args;

@@ -54,8 +54,8 @@ struct trace {
     uint64_t seed;
     uint64_t random;
     enum trace_mix mix;
-    size_t max_bytes; /* live at once, by what was asked for */
-    bool may_fail;    /* NULL is an answer */
+    size_t max_bytes;        /* live at once, by what was asked for */
+    bool may_fail;           /* NULL is an answer */
     struct trace_mail *mail; /* NULL: none */
 
     struct trace_block *blocks;

@@ -81,9 +81,20 @@ static void races(size_t bytes, bool owner_frees)
                   child.errors);
         unnoticed += harmless;
     }
-    cr_log_info("%zu bytes, %s: %zu of %zu unnoticed", bytes, owner_frees ? "owner" : "others", unnoticed, rounds);
+    cr_log_info("%zu bytes, %s: %zu of %zu unnoticed", bytes, owner_frees ? "owner" : "others", unnoticed,
+                rounds);
     cr_assert(owner_frees || unnoticed == 0, "%zu of %zu unnoticed", unnoticed, rounds);
 }
+
+/* ThreadSanitizer has no threads in the children of a threaded process, and would be right to complain. */
+static void skip_under_tsan(void)
+{
+    if (test_under("tsan")) {
+        cr_skip_test("no threads in children");
+    }
+}
+
+TestSuite(race, .init = skip_under_tsan);
 
 Test(race, two_others)
 {

@@ -53,8 +53,8 @@ Test(hmalloc, blocks_of_no_bytes_are_distinct)
 
 Test(hmalloc, impossible_sizes)
 {
-    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 4096, HUGE_SIZE, (size_t)PTRDIFF_MAX + 1, PTRDIFF_MAX,
-                                   (size_t)1 << 60};
+    static const size_t sizes[] = {SIZE_MAX,    SIZE_MAX - 4096, HUGE_SIZE, (size_t)PTRDIFF_MAX + 1,
+                                   PTRDIFF_MAX, (size_t)1 << 60};
     void *block = hmalloc(100);
     memset(block, 7, 100);
     errno = 0;
@@ -78,7 +78,8 @@ Test(hmalloc, products_that_overflow)
     static const struct {
         size_t count;
         size_t size;
-    } products[] = {{SIZE_MAX / 2, 3}, {(size_t)1 << 32, (size_t)1 << 32}, {3, SIZE_MAX / 3 + 1}, {SIZE_MAX, SIZE_MAX}};
+    } products[] = {
+        {SIZE_MAX / 2, 3}, {(size_t)1 << 32, (size_t)1 << 32}, {3, SIZE_MAX / 3 + 1}, {SIZE_MAX, SIZE_MAX}};
     void *block = hmalloc(100);
     errno = 0;
     for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
@@ -121,7 +122,8 @@ Test(hmalloc, calloc_leaves_the_neighbours_alone)
         unsigned char *middle = hcalloc(1, bytes);
         cr_assert(is_zero(middle, bytes));
         for (int i = 0; i < 3; i += 2) {
-            cr_assert(blocks[i][0] == 0xee && memcmp(blocks[i], blocks[i] + 1, usable - 1) == 0, "%zu", bytes);
+            cr_assert(blocks[i][0] == 0xee && memcmp(blocks[i], blocks[i] + 1, usable - 1) == 0, "%zu",
+                      bytes);
             hfree(blocks[i]);
         }
         hfree(middle);

@@ -19,7 +19,7 @@ static unsigned carve(unsigned class, unsigned want, struct entry *into)
 
 Test(carve, each_class_fills_a_chunk)
 {
-    for (unsigned class = 0; class < CLASS_IN_CHUNK; class++) {
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
         unsigned fit = CHUNK_GRANULES / class_granules(class);
         cr_assert_eq(carve_blocks(&holes, chunk, 0, class, MANY, out, &zero), fit, "class %u", class);
         cr_assert_eq(atomic_load(&chunk->used), fit * class_granules(class));

@@ -41,7 +41,7 @@ Test(chunk, the_next_mark_is_found_from_everywhere)
 
 Test(chunk, a_block_is_found_from_each_of_its_granules)
 {
-    for (unsigned class = 0; class < CLASS_IN_CHUNK; class++) {
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
         for (unsigned start = 1000; start < 1000 + (class < CLASS_EXACT ? 2 : 1); start++) {
             struct block block;
             clear();

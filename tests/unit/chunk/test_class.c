@@ -7,7 +7,8 @@ Test(class, every_request_gets_the_smallest_class_that_holds_it)
     unsigned expected = 0;
     for (size_t bytes = 0; bytes <= CLASS_MAX_BYTES; bytes++) {
         expected += class_bytes[expected] < bytes;
-        cr_assert_eq(class_of(bytes), expected, "%zu bytes: class %u, not %u", bytes, class_of(bytes), expected);
+        cr_assert_eq(class_of(bytes), expected, "%zu bytes: class %u, not %u", bytes, class_of(bytes),
+                     expected);
     }
     cr_assert_eq(expected, CLASS_COUNT - 1);
 }
@@ -17,7 +18,7 @@ Test(class, sizes_grow_in_whole_granules_and_pages)
     cr_assert_eq(class_bytes[0], CLASS_MIN_BYTES);
     cr_assert_eq(class_bytes[CLASS_IN_CHUNK - 1], CLASS_CHUNK_BYTES);
     cr_assert_eq(class_bytes[CLASS_COUNT - 1], CLASS_MAX_BYTES);
-    for (unsigned class = 1; class < CLASS_COUNT; class++) {
+    for (unsigned class = 1; class < CLASS_COUNT; class ++) {
         unsigned unit = class < CLASS_IN_CHUNK ? GRANULE_BYTES : 4096;
         cr_assert_gt(class_bytes[class], class_bytes[class - 1]);
         cr_assert_eq(class_bytes[class] % unit, 0, "class %u", class);
@@ -26,24 +27,25 @@ Test(class, sizes_grow_in_whole_granules_and_pages)
 
 Test(class, exact_classes_are_one_granule_apart)
 {
-    for (unsigned class = 0; class < CLASS_EXACT; class++) {
+    for (unsigned class = 0; class < CLASS_EXACT; class ++) {
         cr_assert_eq(class_granules(class), class + 2);
     }
 }
 
 Test(class, larger_classes_waste_a_sixth_at_most)
 {
-    for (unsigned class = CLASS_EXACT; class < CLASS_COUNT; class++) {
+    for (unsigned class = CLASS_EXACT; class < CLASS_COUNT; class ++) {
         /* Five pages instead of four are the one larger step, where blocks leave the chunks. */
         unsigned share = class == CLASS_IN_CHUNK ? 5 : 6;
-        cr_assert_leq((class_bytes[class] - class_bytes[class - 1]) * share, class_bytes[class], "class %u", class);
+        cr_assert_leq((class_bytes[class] - class_bytes[class - 1]) * share, class_bytes[class], "class %u",
+                      class);
     }
 }
 
 /* They start at even granules, also when several are carved in a row. */
 Test(class, larger_classes_are_an_even_number_of_granules)
 {
-    for (unsigned class = CLASS_EXACT; class < CLASS_IN_CHUNK; class++) {
+    for (unsigned class = CLASS_EXACT; class < CLASS_IN_CHUNK; class ++) {
         cr_assert_eq(class_granules(class) % 2, 0, "class %u", class);
     }
 }
@@ -51,7 +53,7 @@ Test(class, larger_classes_are_an_even_number_of_granules)
 Test(class, codes_name_class_and_parity)
 {
     bool seen[CODE_LAST + 1] = {false};
-    for (unsigned class = 0; class < CLASS_IN_CHUNK; class++) {
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
         for (unsigned parity = 0; parity < (class < CLASS_EXACT ? 2 : 1); parity++) {
             unsigned code = class_code(class, parity);
             cr_assert(code >= 1 && code <= CODE_LAST);

@@ -22,7 +22,8 @@ Test(alloc, each_size_is_usable_aligned_and_its_own)
 
 Test(alloc, every_alignment_for_small_and_large_sizes)
 {
-    static const size_t sizes[] = {0, 1, 16, 33, 100, 736, 737, 1000, 4096, 10000, 16384, 16385, 70000, 300000, 3000000};
+    static const size_t sizes[] = {0,    1,     16,    33,    100,   736,    737,    1000,
+                                   4096, 10000, 16384, 16385, 70000, 300000, 3000000};
     for (size_t align = 1; align <= 4 * MIB; align *= 2) {
         void *blocks[15];
         for (int i = 0; i < 15; i++) {
@@ -66,7 +67,7 @@ Test(alloc, null_is_freed_without_consequence)
 
 Test(alloc, a_block_shrinks_in_place_and_its_tail_is_free)
 {
-    for (unsigned class = 1; class < CLASS_IN_CHUNK; class++) {
+    for (unsigned class = 1; class < CLASS_IN_CHUNK; class ++) {
         unsigned char *block = get(a, class_bytes[class]);
         struct chunk *chunk = chunk_of(block);
         memset(block, 5, class_bytes[class]);
@@ -142,7 +143,8 @@ Test(alloc, a_block_that_cannot_grow_moves_with_its_contents)
 Test(alloc, growing_by_impossible_sizes_leaves_the_block)
 {
     static const size_t from[] = {10, 1000, 10000, 100000, 3000000};
-    static const size_t to[] = {PTRDIFF_MAX, SIZE_MAX, (size_t)1 << 50, SIZE_MAX - 4096, (size_t)PTRDIFF_MAX - 70000};
+    static const size_t to[] = {PTRDIFF_MAX, SIZE_MAX, (size_t)1 << 50, SIZE_MAX - 4096,
+                                (size_t)PTRDIFF_MAX - 70000};
     for (int i = 0; i < 5; i++) {
         char *block = get(a, from[i]);
         block[from[i] - 1] = 9;

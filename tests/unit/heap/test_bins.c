@@ -4,18 +4,18 @@ TestSuite(bins, .init = fixture_setup, .fini = fixture_teardown);
 
 Test(bins, a_new_bin_is_empty_and_full)
 {
-    for (unsigned class = 0; class <= CLASS_COUNT; class++) {
+    for (unsigned class = 0; class <= CLASS_COUNT; class ++) {
         cr_assert_eq(a->bin[class].top, a->bin[class].limit);
         cr_assert_null(fast_pop(a, THEAP_BIN_OF(class)));
     }
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         cr_assert_eq(bins_count(a, class), 0);
     }
 }
 
 Test(bins, room_grows_by_doubling_up_to_what_two_batches_need)
 {
-    for (unsigned class = 0; class < CLASS_COUNT; class++) {
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         unsigned batch = bins_max_batch(class);
         unsigned limit = 0;
         cr_assert(batch >= 1 && batch <= 64);

@@ -51,7 +51,8 @@ Test(diagnose, flushed)
     get(a, 100);
     put(a, subject);
     theap_drop_bins(a, true);
-    assert_all("double free of %p (now inside free memory of", "of freed block %p (now inside free memory of");
+    assert_all("double free of %p (now inside free memory of",
+               "of freed block %p (now inside free memory of");
 }
 
 Test(diagnose, chunk_given_back)
@@ -67,7 +68,8 @@ Test(diagnose, chunk_back_with_the_os)
     subject = get(a, 100);
     put(a, subject);
     core_trim(core, a, 0);
-    assert_all("invalid pointer %p passed to free: not a block of this allocator", "invalid pointer %p passed to");
+    assert_all("invalid pointer %p passed to free: not a block of this allocator",
+               "invalid pointer %p passed to");
 }
 
 Test(diagnose, remote)
@@ -103,7 +105,8 @@ Test(diagnose, large_cached)
 {
     subject = get(a, 64 * KIB);
     put(a, subject);
-    assert_all("double free of %p (block of 65536 bytes, waiting in a thread's cache)", "of freed block %p (block of");
+    assert_all("double free of %p (block of 65536 bytes, waiting in a thread's cache)",
+               "of freed block %p (block of");
 }
 
 Test(diagnose, large_pages_free)
@@ -118,11 +121,13 @@ Test(diagnose, large_gone)
     subject = get(a, 300 * KIB);
     put(a, subject);
     core_trim(core, a, 0);
-    assert_all("double free of %p (a large block, its pages are back with the OS)", "of freed block %p (a large block");
+    assert_all("double free of %p (a large block, its pages are back with the OS)",
+               "of freed block %p (a large block");
     subject = get(a, 20 * MIB);
     put(a, subject);
     core_trim(core, a, 0);
-    assert_all("double free of %p (a large block, its pages are back with the OS)", "of freed block %p (a large block");
+    assert_all("double free of %p (a large block, its pages are back with the OS)",
+               "of freed block %p (a large block");
 }
 
 Test(diagnose, own_mapping_kept)
@@ -130,7 +135,8 @@ Test(diagnose, own_mapping_kept)
     subject = get(a, 3 * MIB);
     char *later = get(a, 30 * MIB);
     put(a, subject);
-    assert_all("double free of %p (block of 3145728 bytes, waiting", "of freed block %p (block of 3145728 bytes");
+    assert_all("double free of %p (block of 3145728 bytes, waiting",
+               "of freed block %p (block of 3145728 bytes");
     put(a, later);
 }
 
@@ -152,12 +158,13 @@ Test(diagnose, inside_large_blocks)
     for (int i = 0; i < 4; i++) {
         char *block = get(a, sizes[i]);
         size_t usable = alloc_usable(core, block, "free");
-        size_t offsets[] = {1, 16, 4096, sizes[i] / 2, sizes[i] / 4 * 3, usable - 4096, usable - 16, usable - 1};
+        size_t offsets[] = {1,           16,        4096, sizes[i] / 2, sizes[i] / 4 * 3, usable - 4096,
+                            usable - 16, usable - 1};
         for (int o = 0; o < 8; o++) {
             char text[128];
             subject = block + offsets[o];
-            snprintf(text, sizeof(text), "%zu bytes inside %p (block of %zu bytes, in use)", offsets[o], (void *)block,
-                     usable);
+            snprintf(text, sizeof(text), "%zu bytes inside %p (block of %zu bytes, in use)", offsets[o],
+                     (void *)block, usable);
             assert_all(text, text);
         }
     }
@@ -208,13 +215,14 @@ Test(diagnose, wild)
     get(a, 3 * MIB);
     for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
         subject = (char *)wild[i];
-        assert_all("invalid pointer %p passed to free: not a block of this allocator", "not a block of this allocator");
+        assert_all("invalid pointer %p passed to free: not a block of this allocator",
+                   "not a block of this allocator");
     }
 }
 
 Test(diagnose, the_allocators_own_memory)
 {
-    uintptr_t own[] = {(uintptr_t)core, (uintptr_t)a, (uintptr_t)&core->table.distance[7],
+    uintptr_t own[] = {(uintptr_t)core, (uintptr_t)a, (uintptr_t)&core->table.entry[7],
                        (uintptr_t)bins_bottom(a, 0)};
     get(a, 100);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {

@@ -20,7 +20,8 @@ static size_t own(void)
 
 Test(large, classes_up_to_256_kib_whole_pages_above)
 {
-    static const size_t requests[] = {16385, 20 * KIB, 20 * KIB + 1, 255 * KIB, 256 * KIB, 256 * KIB + 1, MIB - 1};
+    static const size_t requests[] = {16385,     20 * KIB,      20 * KIB + 1, 255 * KIB,
+                                      256 * KIB, 256 * KIB + 1, MIB - 1};
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         void *block = get(a, requests[i]);
         size_t bytes = requests[i] <= CLASS_MAX_BYTES ? class_bytes[class_of(requests[i])]
@@ -208,8 +209,13 @@ Test(large, own_mappings_grow_by_remapping)
 
 Test(large, impossible_sizes_and_alignments_are_refused)
 {
-    static const size_t sizes[] = {PTRDIFF_MAX, (size_t)PTRDIFF_MAX - 4096, (size_t)PTRDIFF_MAX + 1, SIZE_MAX,
-                                   SIZE_MAX - 4096, (size_t)1 << 62, (size_t)1 << 48};
+    static const size_t sizes[] = {PTRDIFF_MAX,
+                                   (size_t)PTRDIFF_MAX - 4096,
+                                   (size_t)PTRDIFF_MAX + 1,
+                                   SIZE_MAX,
+                                   SIZE_MAX - 4096,
+                                   (size_t)1 << 62,
+                                   (size_t)1 << 48};
     bool zero;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         for (size_t align = 1; align != 0; align *= 2) {
