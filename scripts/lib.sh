@@ -25,6 +25,15 @@ build_quietly() {
     }
 }
 
+# build_benchmarks NAME: builds the bench programs too, in a build that is there.
+build_benchmarks() {
+    local log
+    log=$(ninja -C "$HM_BUILD_ROOT/$1" benchmarks 2>&1) || {
+        echo "$log" >&2
+        return 1
+    }
+}
+
 # build_tested NAME [MESON OPTIONS...]: the same, with what all builds that are tested have in common.
 build_tested() {
     build_quietly "$@" -Dwerror=true -Dtests=enabled

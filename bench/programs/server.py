@@ -1,12 +1,12 @@
 """What the programs share that measure a server: starting it on the allocator under test, and its own time and memory, not
 its client's. lib.sh says what the environment holds."""
+import glob
 import os
 import re
 import subprocess
 import sys
 import time
 
-TICKS = os.sysconf("SC_CLK_TCK")
 SETTLE_STEPS = 10
 
 
@@ -56,8 +56,10 @@ class Server:
         return int(re.search(rf"^{key}:\s+(\d+)", read(f"/proc/{self.process.pid}/status"), re.M)[1])
 
     def usage(self):
-        fields = read(f"/proc/{self.process.pid}/stat").rsplit(")", 1)[1].split()
-        return {"user": int(fields[11]) / TICKS, "system": int(fields[12]) / TICKS, "minor_faults": int(fields[7])}
+        """Processor time of all threads, from the scheduler in nanoseconds; /proc/PID/stat has it in ticks only."""
+        process = f"/proc/{self.process.pid}"
+        nanoseconds = sum(int(read(path).split()[0]) for path in glob.glob(f"{process}/task/*/schedstat"))
+        return {"cpu": nanoseconds / 1e9, "minor_faults": int(read(f"{process}/stat").rsplit(")", 1)[1].split()[7])}
 
     def measure(self, work):
         """Reports what the server uses while work() runs. The start-up isn't in it."""

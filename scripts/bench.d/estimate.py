@@ -1,14 +1,15 @@
 """What can be said from repeated runs: medians, ratios with intervals, verdicts.
 
-Figures are {contender: array of one value a round}. Within a round all contenders ran one after the other, so ratios are taken
-of values of the same rounds. The interval of a ratio is
-  - from WIDE_ROUNDS rounds on, the 95 % bootstrap interval of the ratio of medians, rounds resampled;
-  - with fewer, where the bootstrap says too little, the range of the rounds' own ratios. It holds the median of the ratios with
-    75 % at three rounds, 94 % at five.
+Figures are arrays of one value a round. Within a round all contenders ran one after the other, so ratios are taken of values of
+the same rounds. All intervals are meant to hold the true ratio with 95 %:
+  - from MANY_ROUNDS rounds on, the bootstrap's, of the ratio of medians, rounds resampled;
+  - with fewer, where resampling says too little, Student's, of the mean of the rounds' logarithmic ratios. With three rounds it
+    is wide, as it should be.
 """
 import numpy
 
-WIDE_ROUNDS = 6
+MANY_ROUNDS = 6
+STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % quantile, by the number of rounds
 RESAMPLES = 2000
 SAME = 0.01
 
@@ -22,29 +23,35 @@ def interval_of(samples):
     return float(low), float(high)
 
 
+def student_interval(logs, point):
+    """Of the mean of a few logarithmic ratios; it is made to hold the point."""
+    rounds = len(logs)
+    reach = STUDENT[rounds] * logs.std(ddof=1) / rounds**0.5
+    low, high = numpy.exp(logs.mean() - reach), numpy.exp(logs.mean() + reach)
+    return float(min(low, point)), float(max(high, point))
+
+
 def ratio(values, reference):
     """Ratio of medians, and its interval (None with a single round)."""
     point = float(numpy.median(values) / numpy.median(reference))
     rounds = len(values)
     if rounds < 2:
         return point, None
-    if rounds < WIDE_ROUNDS:
-        each = values / reference
-        return point, (float(min(each.min(), point)), float(max(each.max(), point)))
+    if rounds < MANY_ROUNDS:
+        return point, student_interval(numpy.log(values / reference), point)
     chosen = resampled_rounds(rounds, 1)
     return point, interval_of(numpy.median(values[chosen], axis=1) / numpy.median(reference[chosen], axis=1))
 
 
 def geometric_mean(pairs):
     """Geometric mean of the ratios of (values, reference) pairs, one a bench, and its interval."""
-    points = [ratio(*pair)[0] for pair in pairs]
-    mean = float(numpy.exp(numpy.mean(numpy.log(points))))
+    mean = float(numpy.exp(numpy.mean([numpy.log(ratio(*pair)[0]) for pair in pairs])))
     rounds = min(len(values) for values, _ in pairs)
     if rounds < 2:
         return mean, None
-    if rounds < WIDE_ROUNDS:
-        each = numpy.exp(numpy.mean([numpy.log(values[:rounds] / reference[:rounds]) for values, reference in pairs], axis=0))
-        return mean, (float(min(each.min(), mean)), float(max(each.max(), mean)))
+    if rounds < MANY_ROUNDS:
+        logs = numpy.mean([numpy.log(values[:rounds] / reference[:rounds]) for values, reference in pairs], axis=0)
+        return mean, student_interval(logs, mean)
     logs = numpy.zeros(RESAMPLES)
     for seed, (values, reference) in enumerate(pairs):
         chosen = resampled_rounds(len(values), seed)
@@ -65,16 +72,11 @@ def verdict(interval, less, more):
 
 
 def best(figures):
-    """The contender with the lowest figures, if its distance from every other is beyond the noise; else all that may be."""
-    order = sorted(figures, key=lambda name: numpy.median(figures[name]))
-    first = order[0]
+    """The contender with the lowest median, if its distance from each other is beyond the noise; else all that may be it."""
+    first = min(figures, key=lambda name: numpy.median(figures[name]))
     near = [first]
-    for other in order[1:]:
-        if not numpy.median(figures[first]) > 0:
-            if not numpy.median(figures[other]) > 0:
-                near.append(other)
-            continue
-        _, interval = ratio(figures[other], figures[first])
-        if interval is None or interval[0] <= 1 + SAME:
-            near.append(other)
+    for name in sorted(figures.keys() - {first}, key=lambda name: numpy.median(figures[name])):
+        _, interval = ratio(figures[name], figures[first])
+        if interval is None or interval[0] <= 1:
+            near.append(name)
     return near

@@ -25,7 +25,8 @@ def ratio_text(point, interval):
 def summary(results):
     """Geometric means of each group, with what can be said about each contender against the reference."""
     lines = []
-    for metric, title, less, more in (("time", "Wall time", "faster", "slower"), ("peak", "Peak memory", "less", "more")):
+    for metric, title, less, more in (("time", "Wall time", "faster", "slower"), ("cpu", "Processor time", "less", "more"),
+                                      ("peak", "Peak memory", "less", "more")):
         rows = []
         for label, groups in SUMMARY:
             for name in results.contenders[1:]:
@@ -40,15 +41,14 @@ def summary(results):
     return lines
 
 
-def cell(results, values, name, counts):
-    """The reference's median, the others' ratios; what a bench doesn't count for is shown without a verdict."""
+def cell(results, values, name):
+    """The reference's median, the others' ratios to it."""
     if name not in values:
-        return "failed" if counts else ""
-    if name == results.reference or results.reference not in values or not numpy.median(values[results.reference]) > 0:
+        return "failed"
+    if name == results.reference or results.reference not in values:
         return number(numpy.median(values[name]))
     point, interval = estimate.ratio(values[name], values[results.reference])
-    mark = "" if interval is None or not interval[0] <= 1 <= interval[1] else " ?"
-    return f"{point:.3f}{mark}"
+    return f"{point:.3f}" + ("" if interval and not interval[0] <= 1 <= interval[1] else " ?")
 
 
 def best_text(values):
@@ -62,7 +62,7 @@ def by_bench(results, metric, title, unit):
     for bench in results.benches:
         values = results.values(bench, metric)
         if metric in bench.metrics and values:
-            rows.append([bench.name] + [cell(results, values, name, True) for name in results.contenders] + [best_text(values)])
+            rows.append([bench.name] + [cell(results, values, name) for name in results.contenders] + [best_text(values)])
     if not rows:
         return []
     head = ["bench", f"{results.reference}, {unit}"] + results.contenders[1:] + ["lowest"]
@@ -115,7 +115,7 @@ def markdown(results):
     reference = results.reference
     lines = ["# Allocators compared", "", *describe(results), *failures(results), *summary(results)]
     legend = (f"Medians: {reference}'s as they are, the others' as ratios to it, smaller is better; a question mark where the "
-              "interval of a ratio holds 1, so that it is too noisy to tell.")
+              "interval of a ratio holds 1: too noisy to tell.")
     lines += [legend, ""]
     lines += by_bench(results, "time", "Wall time", "s")
     lines += by_bench(results, "peak", "Peak memory", "MiB")

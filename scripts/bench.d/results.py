@@ -55,9 +55,9 @@ class Results:
 
     def pairs(self, groups, metric, name):
         """(its values, the reference's) for each bench of the groups that counts for this metric."""
-        pairs = []
+        pairs, counts = [], "time" if metric == "cpu" else metric
         for bench in self.benches:
-            if bench.group in groups and metric in bench.metrics:
+            if bench.group in groups and counts in bench.metrics:
                 values = self.values(bench, metric)
                 if name in values and self.reference in values:
                     pairs.append((values[name], values[self.reference]))

@@ -40,7 +40,7 @@ def figures_of(usage, report):
     wall, peak, user, system, faults = (float(word) for word in usage.split())
     figures = {"seconds": wall, "peak_kib": peak, "user": user, "system": system, "minor_faults": faults}
     figures.update(report)
-    figures["cpu"] = figures["user"] + figures["system"]
+    figures["cpu"] = report.get("cpu", figures["user"] + figures["system"])
     return figures
 
 

@@ -29,9 +29,10 @@ struct registry {
     size_t made_count;
 };
 
-/* The large tables come first and last, so that what every process touches lies close together. */
+/* The large tables come first, so that what every process touches lies close together. */
 struct core {
     struct chunk_table table; /* first: the fast path reaches everything from one address */
+    struct pagemap map;
     const struct os *os;
     struct core_options options;
     uint64_t secret;
@@ -45,7 +46,6 @@ struct core {
     _Atomic unsigned freed_next;
     _Atomic uintptr_t freed[CORE_FREED_NOTES];
     struct pageheap pages;
-    struct pagemap map;
 };
 
 void core_init(struct core *core, const struct os *os, const struct core_options *options);

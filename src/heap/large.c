@@ -5,10 +5,15 @@
 #include "heap/bins.h"
 #include "page/mapping.h"
 
-#define NO_BIN CLASS_COUNT
+#define NO_BIN        CLASS_COUNT
+#define ALIGN_OWN_MIN ((size_t)64 << 20)
 
+/* The page heap would take all of a huge alignment into its stock, a mapping leaves nothing behind. */
 static bool obtain(struct core *core, struct span *span, size_t bytes, size_t align)
 {
+    if (align >= ALIGN_OWN_MIN) {
+        return mapping_alloc(&core->pages, span, bytes, align);
+    }
     if (bytes >= core->options.own_mapping_bytes && mapping_alloc(&core->pages, span, bytes, align)) {
         return true;
     }

@@ -12,8 +12,8 @@
 #include "heap/remote.h"
 
 #define SWEEP_MIN_BUCKET  7u              /* 2^7 granules: 1/32 of a chunk */
-#define FIRST_BATCH_BYTES 512u            /* what a bin's first refill fetches, */
-#define FIRST_BATCH       4u              /* and in blocks */
+#define FIRST_BATCH_BYTES 256u            /* what a bin's first refill fetches, */
+#define FIRST_BATCH       2u              /* and in blocks */
 #define DROP_MIN_GRANULES ((size_t)32768) /* 512 KiB flushed make dropping the bins worth while */
 
 void theap_init(struct theap *heap, struct core *core, uint64_t secret)

@@ -13,7 +13,9 @@
 
 #define CONF_BYTES 1024
 
-struct core process_core;
+/* Common, so that the linker places it behind all other variables: those then share the first page of data with each other
+ * instead of touching one more behind this. */
+struct core process_core __attribute__((common));
 struct theap process_none;
 HM_TLS struct theap *process_heap = &process_none;
 HM_TLS struct thread_exit process_exit;

@@ -468,7 +468,7 @@ inline make()
 
 #define NEXT_OF(heap) do :: c >= CHUNKS -> break :: c < CHUNKS && owner[c] == heap -> break :: else -> c++ od
 
-/* Takes over chunks of a heap whose thread has ended. Its inbox is worked off after the owner was changed: who announced to the old owner before is
+/* Takes over chunks of a heap whose thread has ended. Its inbox is worked off before, so that empty chunks go, and once more after the owner was changed: who announced to the old owner before is
  * met here, who does later sees the new owner. */
 inline adopt(other)
 {
@@ -476,9 +476,7 @@ inline adopt(other)
     if
     :: state[other] == ORPHAN ->
         atomic { TAKE(me); TAKE(other) };
-#ifdef BUG_ADOPTION_DRAINS_FIRST
         drain(other);
-#endif
         atomic { c = 0; NEXT_OF(other) };
         do
         :: c == CHUNKS -> break

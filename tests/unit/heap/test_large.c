@@ -228,3 +228,19 @@ Test(large, impossible_sizes_and_alignments_are_refused)
     }
     assert_empty();
 }
+
+Test(large, a_huge_alignment_leaves_nothing_behind)
+{
+    struct pageheap_stats before, after;
+    size_t align = (size_t)256 * MIB;
+    bool zero;
+    pageheap_stats_get(&core->pages, &before);
+    void *block = alloc_block(core, a, 100, align, &zero);
+    cr_assert_not_null(block);
+    cr_assert_eq((uintptr_t)block % align, 0);
+    pageheap_stats_get(&core->pages, &after);
+    cr_assert_eq(after.from_map + after.from_break, before.from_map + before.from_break);
+    cr_assert_leq(after.own, 64 * KIB);
+    put(a, block);
+    assert_empty();
+}

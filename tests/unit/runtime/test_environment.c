@@ -27,6 +27,7 @@ Test(environment, before_libc_knows_it_the_kernel_is_asked)
     const char *path = getenv("PATH");
     char long_buf[65536];
     environ = NULL;
+    environment_give(NULL);
     const char *found = environment_get("PATH", long_buf, sizeof(long_buf));
     const char *missing = environment_get("HM_TEST_NOT_THERE", buf, sizeof(buf));
     environ = kept;
@@ -34,6 +35,21 @@ Test(environment, before_libc_knows_it_the_kernel_is_asked)
     cr_assert_not_null(found);
     cr_assert_str_eq(found, path);
     cr_assert_null(missing);
+}
+
+Test(environment, constructors_bring_it_before_libc_knows_it)
+{
+    static char name[] = "HM_TEST_GIVEN=by the linker";
+    char *variables[] = {name, NULL};
+    char **kept = environ;
+    environ = NULL;
+    environment_give(variables);
+    const char *found = environment_get("HM_TEST_GIVEN", buf, sizeof(buf));
+    environ = kept;
+    const char *libcs = environment_get("HM_TEST_GIVEN", buf, sizeof(buf));
+    environment_give(NULL);
+    cr_assert_str_eq(found, "by the linker");
+    cr_assert_null(libcs, "libc's own comes first");
 }
 
 /* A file like /proc/self/environ, long enough to need several reads. */
