@@ -147,7 +147,7 @@ static void flush_small(struct theap *heap, unsigned class, const struct entry *
     lock_release(&heap->lock);
 }
 
-static void flush_large(const struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
+static void flush_large(struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
                         bool trusted)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -158,6 +158,7 @@ static void flush_large(const struct theap *heap, unsigned class, const struct e
             large_discard(heap->core, large_of_mark(entries[i].mark));
         }
     }
+    heap->large_cached -= (size_t)count * class_bytes[class];
 }
 
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted)

@@ -53,13 +53,23 @@ HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
     return fast_pop(heap, heap->bin_offset[(bytes + GRANULE_BYTES - 1) / GRANULE_BYTES]);
 }
 
+/* The newest block of the class's bin; NULL when it is empty. */
+HM_INLINE void *fast_pop_class(struct theap *heap, unsigned class)
+{
+    void *block = fast_pop(heap, THEAP_BIN_OF(class));
+    if (block != NULL && class >= CLASS_IN_CHUNK) {
+        heap->large_cached -= class_bytes[class];
+    }
+    return block;
+}
+
 /* The same for requests from there to the largest class. */
 HM_INLINE void *fast_alloc_medium(struct theap *heap, size_t bytes)
 {
     if (bytes - 1 >= CLASS_MAX_BYTES) {
         return NULL;
     }
-    return fast_pop(heap, THEAP_BIN_OF(class_of(bytes)));
+    return fast_pop_class(heap, class_of(bytes));
 }
 
 /* Caches a block of this thread's own chunks. False: another path is due (nothing is changed). */
@@ -94,7 +104,7 @@ HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *bloc
     }
     struct bin *bin = fast_bin(heap, THEAP_BIN_OF(span->bin));
     uintptr_t top = bin->top;
-    size_t cached = heap->large_cached + span->bytes;
+    size_t cached = heap->large_cached + class_bytes[span->bin];
     if (top == bin->limit || cached > LARGE_CACHED_MAX) {
         return false;
     }

@@ -2,7 +2,6 @@
 
 #include "base/bits.h"
 #include "base/stat.h"
-#include "heap/bins.h"
 #include "page/mapping.h"
 
 #define NO_BIN        CLASS_COUNT
@@ -60,26 +59,15 @@ struct span *large_find(struct core *core, uintptr_t addr)
     return large ? span : NULL;
 }
 
-/* Taking a block out of a bin isn't counted, so count anew when the sum seems to be too large. */
-static bool may_cache(struct theap *heap, size_t bytes)
-{
-    if (heap->large_cached + bytes > LARGE_CACHED_MAX) {
-        heap->large_cached = 0;
-        for (unsigned class = CLASS_IN_CHUNK; class < CLASS_COUNT; class ++) {
-            heap->large_cached += (size_t)bins_count(heap, class) * class_bytes[class];
-        }
-    }
-    return heap->large_cached + bytes <= LARGE_CACHED_MAX;
-}
-
 bool large_free(struct core *core, struct theap *heap, struct span *span)
 {
     if (!mark_take(&span->mark, LARGE_USER)) {
         return false;
     }
     if (heap != NULL && !heap->closed && span->bin != NO_BIN &&
-        atomic_load_explicit(&span->owner, memory_order_relaxed) == heap && may_cache(heap, span->bytes)) {
-        heap->large_cached += span->bytes;
+        atomic_load_explicit(&span->owner, memory_order_relaxed) == heap &&
+        heap->large_cached + class_bytes[span->bin] <= LARGE_CACHED_MAX) {
+        heap->large_cached += class_bytes[span->bin];
         mark_store(&span->mark, LARGE_USER | CODE_CACHED);
         theap_push(heap, span->bin, (void *)span->addr, &span->mark);
     } else {
@@ -124,6 +112,7 @@ void *large_resize(struct core *core, struct span *span, size_t bytes)
     if (done) {
         /* Its size is no class's any more. */
         span->bin = NO_BIN;
+        atomic_store_explicit(&span->owner, NULL, memory_order_relaxed);
         if (span->addr != before) {
             core_note_freed(core, before);
         }

@@ -408,6 +408,7 @@ static void drop_when_much_was_freed(struct theap *heap)
 static void settle_one(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
     if (class >= CLASS_IN_CHUNK) {
+        heap->large_cached -= class_bytes[class];
         large_discard(heap->core, large_of_mark(mark));
         return;
     }

@@ -83,8 +83,7 @@ struct theap {
     uint32_t buckets;    /* bit b: bucket b isn't empty */
     size_t chunk_count;  /* changed under the lock; the owner reads it without */
     size_t flushed;      /* granules flushed since the bins were dropped last */
-    size_t large_cached; /* bytes of large blocks cached since they were last counted, at least what is in
-                            bins; owner thread only */
+    size_t large_cached; /* bytes of the large classes' blocks in bins; owner thread only */
     _Atomic(struct chunk *) inbox;
     struct theap_stats stats;
 };

@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""The benchmark itself: what it says of figures whose truth is known, and that it finds what is wrong with a run.
+Usage: test_bench.py BUILD LIBRARY"""
+import os
+import random
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+import catalog
+import estimate
+import flamegraph
+import report
+from results import Results
+from runner import RunFailed, Runner, read_report
+from support.tap import check, run_tests
+
+
+def noisy(centre, rounds, seed, spread=0.02):
+    choose = random.Random(seed)
+    return numpy.array([centre * choose.lognormvariate(0, spread) for _ in range(rounds)])
+
+
+def test_finds_a_clear_difference(build, library):
+    for rounds in (4, 10, 30):
+        point, interval = estimate.ratio(noisy(0.8, rounds, 1), noisy(1, rounds, 2))
+        check(interval[0] <= point <= interval[1], (point, interval))
+        check(estimate.verdict(interval, "less", "more") == "less", f"{rounds} rounds: {interval}")
+        _, interval = estimate.ratio(noisy(1, rounds, 2), noisy(0.8, rounds, 1))
+        check(estimate.verdict(interval, "less", "more") == "more", f"{rounds} rounds: {interval}")
+
+
+def test_intervals_hold_the_truth(build, library):
+    """95 % is what they promise; of 400 trials, 88 % is what chance hardly ever undercuts."""
+    for rounds in (3, 5, 10, 20):
+        held = 0
+        for trial in range(400):
+            _, (low, high) = estimate.ratio(noisy(0.9, rounds, trial), noisy(1, rounds, 1000 + trial))
+            held += low <= 0.9 <= high
+        check(held >= 352, f"{rounds} rounds: {held} of 400 intervals hold the true ratio")
+
+
+def test_noise_has_no_winner(build, library):
+    verdicts = [estimate.verdict(estimate.ratio(noisy(1, 10, 2 * n, 0.1), noisy(1, 10, 2 * n + 1, 0.1))[1], "less", "more")
+                for n in range(100)]
+    check(verdicts.count("too noisy to tell") >= 85, verdicts)
+    check(estimate.verdict(None, "less", "more") == "one round tells nothing", "a single round")
+
+
+def test_same_figures_are_the_same(build, library):
+    _, interval = estimate.ratio(numpy.full(5, 7.0), numpy.full(5, 7.0))
+    check(estimate.verdict(interval, "less", "more") == "the same within 1 %", interval)
+
+
+def test_geometric_mean(build, library):
+    pairs = [(noisy(2, 10, 1), noisy(1, 10, 2)), (noisy(0.5, 10, 3), noisy(1, 10, 4))]
+    mean, (low, high) = estimate.geometric_mean(pairs)
+    check(abs(mean - 1) < 0.05 and low < 1 < high and high - low < 0.1, (mean, low, high))
+
+
+def test_best(build, library):
+    figures = {"slow": noisy(1.5, 8, 1), "first": noisy(1, 8, 2), "close": noisy(1.005, 8, 3)}
+    check(set(estimate.best(figures)) == {"first", "close"}, estimate.best(figures))
+    figures.pop("close")
+    check(estimate.best(figures) == ["first"], estimate.best(figures))
+
+
+def bench_of(name):
+    return catalog.select(catalog.read_catalog(), [name])[0]
+
+
+def planted_results():
+    """Two rounds of two benches, of which one fails on the second contender."""
+    benches, contenders = [bench_of("lua"), bench_of("refill")], [catalog.Contender("a", ""), catalog.Contender("b", "")]
+    results = Results({"length": "smoke", "settle_ms": 0, "settle_rounds": 0}, benches, contenders)
+    for number in range(2):
+        for bench in benches:
+            for factor, contender in enumerate(contenders, 1):
+                results.add(number, bench, contender, {"seconds": factor, "cpu": factor, "peak_kib": 2048 * factor,
+                                                       "minor_faults": 5, "others": 0.5, "stolen": 0})
+    results.add_failure(benches[1], contenders[1], "exit status 1")
+    return results
+
+
+def test_report(build, library):
+    text = report.markdown(planted_results())
+    check("| lua | 1.000 | 2.000 | a |" in text, text)
+    check("| refill | 1.000 | failed | a |" in text, text)
+    check("- refill on b: exit status 1" in text, text)
+    check("The machine was not idle" in text, "it says nothing of the other processes")
+
+
+def test_reported_parts_add_up(build, library):
+    with tempfile.NamedTemporaryFile("w", encoding="ascii") as file:
+        file.write("seconds 1\npeak_kib 5\nseconds 2\npeak_kib 4\n")
+        file.flush()
+        check(read_report(file.name) == {"seconds": 3, "peak_kib": 5}, read_report(file.name))
+
+
+def test_failing_run(build, library):
+    runner = Runner(build, "smoke", "/nonexistent")
+    bench = bench_of("pair-16")
+    bench.command = ["pair", "x"]
+    try:
+        runner.run(bench, catalog.Contender("glibc", ""))
+    except RunFailed as failure:
+        check("exit status 2" in str(failure) and "must be a number" in str(failure), failure)
+    else:
+        check(False, "nobody noticed that the bench failed")
+    finally:
+        runner.close()
+
+
+def test_library_that_does_not_load(build, library):
+    with tempfile.NamedTemporaryFile("w", suffix=".so") as file:
+        try:
+            catalog.Contender("planted", file.name).check_loads(os.path.join(build, "bench/measure"))
+        except ValueError as error:
+            check("can't be preloaded" in str(error), error)
+        else:
+            check(False, "nobody noticed that the library is none")
+    catalog.Contender("hmalloc", library).check_loads(os.path.join(build, "bench/measure"))
+
+
+def measured(build, *arguments):
+    with tempfile.NamedTemporaryFile("r") as usage:
+        status = subprocess.run([os.path.join(build, "bench/measure"), *(usage.name if a is None else a for a in arguments)],
+                                check=False).returncode
+        return status, usage.read().split()
+
+
+def test_peak_is_the_programs_own(build, library):
+    """This process is many times as large as the one that is measured."""
+    ballast = bytearray(b"x" * (64 << 20))
+    status, (_, peak, _, _, faults) = measured(build, None, "/bin/true")
+    check(status == 0 and 0 < int(peak) < len(ballast) // 1024 // 4 and int(faults) > 0, f"peak {peak} KiB, {faults} faults")
+
+
+def test_measure_repeats_and_hands_on_the_status(build, library):
+    with tempfile.TemporaryDirectory() as folder:
+        line = os.path.join(folder, "lines")
+        status, _ = measured(build, "--repeat", "3", None, "sh", "-c", f"echo >>{line}")
+        with open(line, encoding="ascii") as file:
+            check(status == 0 and len(file.readlines()) == 3, "not three times")
+    check(measured(build, "--repeat", "3", None, "sh", "-c", "exit 7")[0] == 7, "exit status")
+    check(measured(build, None, "sh", "-c", "kill -TERM $$")[0] == 128 + 15, "signal")
+    check(measured(build, "--repeat", "0", None, "true")[0] == 125, "bad usage")
+
+
+def test_preload_reaches_the_program_only(build, library):
+    with tempfile.NamedTemporaryFile("r") as usage:
+        output = subprocess.run([os.path.join(build, "bench/measure"), "--preload", library, usage.name, "sh", "-c",
+                                 'echo "$LD_PRELOAD"; grep -c hmalloc-preload /proc/$PPID/maps'],
+                                capture_output=True, text=True, check=False).stdout
+    check(output == f"{library}\n0\n", output)
+
+
+PERF_OUTPUT = """\
+lua5.4 12 100.1: cpu-clock:
+\t  55d0 malloc (/lib/libx.so)
+\t  55d1 luaM_realloc_+0x10 (/usr/bin/lua5.4)
+\t  55d2 main<1> (/usr/bin/lua5.4)
+
+lua5.4 12 100.2: cpu-clock:
+\t  55d1 luaM_realloc_ (/usr/bin/lua5.4)
+\t  55d2 main<1> (/usr/bin/lua5.4)
+
+"""
+
+
+def test_flame_graph(build, library):
+    stacks = flamegraph.fold(PERF_OUTPUT.splitlines())
+    check(stacks == {("lua5.4", "main<1>", "luaM_realloc_", "malloc"): 1, ("lua5.4", "main<1>", "luaM_realloc_"): 1}, stacks)
+    svg = flamegraph.draw(stacks, "title & text", "samples")
+    check("main&lt;1&gt; (2 samples, 100.0 %)" in svg and "malloc (1 samples, 50.0 %)" in svg, svg)
+    check("title &amp; text" in svg, "the title is not escaped")
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.modules[__name__], *(os.path.realpath(path) for path in sys.argv[1:3])))
