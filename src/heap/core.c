@@ -17,10 +17,17 @@ static unsigned array_size_of(unsigned capacity)
     return index;
 }
 
-static bool chunk_busy(const void *object)
+/* Only who sets `announced` may link the chunk: nobody does while its memory is given back. */
+static bool chunk_claim(void *object)
 {
-    const struct chunk *chunk = object;
-    return atomic_load(&chunk->announced);
+    struct chunk *chunk = object;
+    return !atomic_exchange(&chunk->announced, true);
+}
+
+static void chunk_unclaim(void *object)
+{
+    struct chunk *chunk = object;
+    atomic_store(&chunk->announced, false);
 }
 
 static size_t whole_lines(size_t bytes)
@@ -30,7 +37,7 @@ static size_t whole_lines(size_t bytes)
 
 static void init_pools(struct core *core)
 {
-    slab_pool_init(&core->chunk_pool, &core->meta, sizeof(struct chunk), chunk_busy);
+    slab_pool_init(&core->chunk_pool, &core->meta, sizeof(struct chunk), chunk_claim, chunk_unclaim);
     meta_pool_init(&core->span_pool, &core->meta, whole_lines(sizeof(struct span)));
     meta_pool_init(&core->theap_pool, &core->meta, whole_lines(sizeof(struct theap)));
     for (unsigned i = 0; i < CORE_ARRAY_SIZES; i++) {
@@ -296,6 +303,7 @@ size_t core_trim(struct core *core, struct theap *self, size_t keep)
 /* The bins of a heap whose thread is the caller, or that has none. */
 static void verify_bins(struct theap *heap)
 {
+    size_t large = 0;
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         unsigned count = bins_count(heap, class);
         const struct entry *bottom = bins_bottom(heap, class);
@@ -306,7 +314,9 @@ static void verify_bins(struct theap *heap)
                      "a bin's entries are of its class");
         }
         HM_CHECK(bottom->block == NULL, "a bin's bottom is zero");
+        large += class >= CLASS_IN_CHUNK ? (size_t)count * class_bytes[class] : 0;
     }
+    HM_CHECK(heap->large_cached == large, "large_cached is the sum of the large blocks in bins");
 }
 
 void core_verify(struct core *core, struct theap *self)

@@ -17,21 +17,57 @@ static void push(struct theap *heap, struct chunk *chunk)
     struct chunk *head = atomic_load_explicit(&heap->inbox, memory_order_relaxed);
     do {
         chunk->inbox_next = head;
-    } while (!atomic_compare_exchange_weak_explicit(&heap->inbox, &head, chunk, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak(&heap->inbox, &head, chunk));
+}
+
+/* Announces the chunk. If its owner changed meanwhile, it lies in an inbox that perhaps nobody looks into
+ * again: then that inbox is taken and returned, to be announced anew. */
+static struct chunk *announce(struct chunk *chunk)
+{
+    do {
+        /* The plain look first keeps the line shared while many blocks of one chunk are freed. */
+        if (atomic_load(&chunk->announced) || atomic_exchange(&chunk->announced, true)) {
+            return NULL;
+        }
+        struct theap *owner = atomic_load(&chunk->span.owner);
+        if (owner != NULL) {
+            push(owner, chunk);
+            return atomic_load(&chunk->span.owner) == owner ? NULL : atomic_exchange(&owner->inbox, NULL);
+        }
+        atomic_store(&chunk->announced, false);
+        /* Whoever freed into the chunk's next life meanwhile saw the flag and relied on it. */
+    } while (atomic_load(&chunk->span.owner) != NULL);
+    return NULL;
+}
+
+static struct chunk *joined(struct chunk *front, struct chunk *back)
+{
+    struct chunk *last = front;
+    while (last->inbox_next != NULL) {
+        last = last->inbox_next;
+    }
+    last->inbox_next = back;
+    return front;
+}
+
+struct chunk *remote_unlink(struct chunk *first)
+{
+    struct chunk *next = first->inbox_next;
+    atomic_exchange(&first->announced, false);
+    return next;
 }
 
 void remote_announce(struct chunk *chunk)
 {
-    /* The plain look first keeps the line shared while many blocks of one chunk are freed. */
-    if (atomic_load(&chunk->announced) || atomic_exchange(&chunk->announced, true)) {
-        return;
-    }
-    struct theap *owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
-    if (owner != NULL) {
-        push(owner, chunk);
-    } else {
-        atomic_store(&chunk->announced, false);
+    struct chunk *list = NULL;
+    for (;;) {
+        struct chunk *again = announce(chunk);
+        list = again == NULL ? list : joined(again, list);
+        if (list == NULL) {
+            return;
+        }
+        chunk = list;
+        list = remote_unlink(chunk);
     }
 }
 
@@ -39,12 +75,12 @@ void remote_announce(struct chunk *chunk)
 static bool release_from(struct theap *owner, struct chunk *chunk)
 {
     lock_acquire(&owner->lock);
-    /* Most often the chunk is in the inbox; a chunk that goes should not stay there. */
-    theap_drain_locked(owner);
     bool owned = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == owner;
     if (owned && atomic_load(&chunk->used) == 0) {
         theap_release_locked(owner, chunk);
     }
+    /* Most often the chunk is in the inbox; a chunk that is gone should not stay there. */
+    theap_drain_locked(owner);
     lock_release(&owner->lock);
     return owned;
 }

@@ -3,18 +3,24 @@
  * Steps, in this order; every one may be arbitrarily late:
  *  1. mark     compare-and-swap the block's map byte from user to 0; whoever fails has a double free;
  *  2. subtract the block's granules from chunk.used; from here on the block no longer keeps its chunk;
- *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it
- * now;
+ *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it.
+ * If the chunk is nobody's, clear the flag and look again; if the owner changed meanwhile, take that inbox
+ * and announce all of it anew;
  *  4. release  if step 2 brought `used` to 0: take the owner's lock and, if the chunk still is the owner's
- * and still unused, give it back to the page heap. The owner: under its lock, takes the whole inbox; for each
- * chunk clears `announced` (exchange) before it reads `used`; a chunk that is someone else's by now is
- * announced to that heap, one that is nobody's is dropped.
+ * and still unused, give it back to the page heap; again if the owner changed.
+ *
+ * The owner, under its lock, takes the whole inbox until it stays empty; of each chunk it reads the link,
+ * clears `announced` (exchange), and only then reads `used`; a chunk that is someone else's by now is
+ * announced to that heap, one that is nobody's is dropped. Whoever makes a chunk no longer a heap's (release,
+ * adoption) changes the owner first and looks into the old owner's inbox then. The two pairs "change owner,
+ * look into the inbox" and "push, look at the owner" are sequentially consistent.
  *
  * Why it is safe: a chunk is given back only under its owner's lock with used == 0, when no block is left and
  * nobody is between 1 and 2. Steps 3 and 4 look at descriptors and heaps, which are type stable, and change
- * nothing but hints: an announcement of a recycled descriptor costs its new owner one look. Why nothing is
+ * nothing but hints: an announcement of a recycled descriptor costs its new owner one look. Descriptors are
+ * purged only while their purger holds `announced`, so that none can be linked meanwhile. Why nothing is
  * lost: whoever brings `used` to 0 tries to give the chunk back, and the owner does the same after each of
- * its own subtractions. tests/protocol/ holds the model that is checked exhaustively. */
+ * its own subtractions. tests/protocol/ holds the model that is searched exhaustively. */
 #ifndef HM_HEAP_REMOTE_H
 #define HM_HEAP_REMOTE_H
 
@@ -26,6 +32,10 @@ bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code);
 
 /* Steps 3 and 4 after granules were subtracted; `left` is what `used` became. */
 void remote_settled(struct chunk *chunk, unsigned left);
+
+/* Unlinks the first chunk of a list taken from an inbox, which may be announced again from here on; returns
+ * the rest. */
+struct chunk *remote_unlink(struct chunk *first);
 
 /* Step 3. */
 void remote_announce(struct chunk *chunk);

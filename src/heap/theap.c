@@ -74,7 +74,7 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
     list_push_back(&heap->chunks, &chunk->span.link);
     enter_bucket(heap, chunk);
     stat_add(&heap->chunk_count, 1);
-    atomic_store_explicit(&chunk->span.owner, heap, memory_order_release);
+    atomic_store(&chunk->span.owner, heap);
     table_enter(&heap->core->table, chunk);
 }
 
@@ -103,7 +103,7 @@ void theap_release_locked(struct theap *heap, struct chunk *chunk)
     disown_chunk(heap, chunk);
     check_empty(chunk);
     stat_add(&heap->stats.chunks_released, 1);
-    atomic_store_explicit(&chunk->span.owner, NULL, memory_order_relaxed);
+    atomic_store(&chunk->span.owner, NULL);
     table_clear(&core->table, chunk);
     pageheap_free(&core->pages, &chunk->span);
     core_chunk_put(core, chunk);
@@ -115,31 +115,28 @@ void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granu
         theap_rebucket_locked(heap, chunk);
         return;
     }
-    /* A chunk that goes should not stay in the inbox: in its next life nobody would hear of its frees until this
-     * heap's next drain, which gives it back itself if it is there. */
+    theap_release_locked(heap, chunk);
+    /* Whoever makes a chunk no longer the heap's looks into the inbox after that: if it stayed there, nobody would
+     * hear of remote frees in the chunk's next life until this heap's next drain. */
     theap_drain_locked(heap);
-    if (atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == heap) {
-        theap_release_locked(heap, chunk);
-    }
 }
 
 void theap_drain_locked(struct theap *heap)
 {
-    if (atomic_load_explicit(&heap->inbox, memory_order_relaxed) == NULL) {
-        return;
-    }
-    struct chunk *chunk = atomic_exchange_explicit(&heap->inbox, NULL, memory_order_acq_rel);
-    while (chunk != NULL) {
-        struct chunk *next = chunk->inbox_next;
-        atomic_exchange(&chunk->announced, false);
-        if (atomic_load_explicit(&chunk->span.owner, memory_order_acquire) != heap) {
-            remote_announce(chunk);
-        } else if (atomic_load(&chunk->used) == 0) {
-            theap_release_locked(heap, chunk);
-        } else {
-            theap_rebucket_locked(heap, chunk);
+    /* Until it is empty: a chunk that was given back here may have been announced once more. */
+    while (atomic_load(&heap->inbox) != NULL) {
+        struct chunk *list = atomic_exchange(&heap->inbox, NULL);
+        while (list != NULL) {
+            struct chunk *chunk = list;
+            list = remote_unlink(chunk);
+            if (atomic_load_explicit(&chunk->span.owner, memory_order_acquire) != heap) {
+                remote_announce(chunk);
+            } else if (atomic_load(&chunk->used) == 0) {
+                theap_release_locked(heap, chunk);
+            } else {
+                theap_rebucket_locked(heap, chunk);
+            }
         }
-        chunk = next;
     }
 }
 
@@ -204,7 +201,7 @@ void theap_sweep_all_locked(struct theap *heap)
     }
 }
 
-bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules)
+static bool take_chunks(struct theap *heap, struct theap *orphan, unsigned granules)
 {
     theap_drain_locked(orphan);
     while (!list_empty(&orphan->chunks)) {
@@ -222,6 +219,15 @@ bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granu
         }
     }
     return false;
+}
+
+bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules)
+{
+    bool found = take_chunks(heap, orphan, granules);
+    /* After the owners were changed: whoever announced to the old one before is met here, who does later sees the
+     * new one. */
+    theap_drain_locked(orphan);
+    return found;
 }
 
 /* Handing out */
@@ -447,6 +453,10 @@ void theap_drop_bins(struct theap *heap, bool trusted)
 {
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         bins_flush(heap, class, bins_count(heap, class), trusted);
+    }
+    if (!trusted) {
+        /* The count may be torn too. */
+        heap->large_cached = 0;
     }
     heap->flushed = 0;
 }

@@ -11,12 +11,13 @@ static size_t slab_bytes(const struct slab_pool *pool)
 }
 
 void slab_pool_init(struct slab_pool *pool, struct meta *meta, size_t object_bytes,
-                    bool (*busy)(const void *object))
+                    bool (*claim)(void *object), void (*unclaim)(void *object))
 {
     lock_init(&pool->lock, LOCK_RANK_POOL);
     pool->meta = meta;
     pool->object_bytes = object_bytes;
-    pool->busy = busy;
+    pool->claim = claim;
+    pool->unclaim = unclaim;
     list_init(&pool->partial);
     list_init(&pool->whole);
     list_init(&pool->purged);
@@ -74,14 +75,22 @@ void *slab_get(struct slab_pool *pool, struct slab **slab)
     return object;
 }
 
-static bool slab_busy(const struct slab_pool *pool, const struct slab *slab)
+static void unclaim(const struct slab_pool *pool, struct slab *slab, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        pool->unclaim(slab->objects + i * pool->object_bytes);
+    }
+}
+
+static bool claim(const struct slab_pool *pool, struct slab *slab)
 {
     for (unsigned i = 0; i < SLAB_OBJECTS; i++) {
-        if (pool->busy(slab->objects + i * pool->object_bytes)) {
-            return true;
+        if (!pool->claim(slab->objects + i * pool->object_bytes)) {
+            unclaim(pool, slab, i);
+            return false;
         }
     }
-    return false;
+    return true;
 }
 
 static void purge_whole(struct slab_pool *pool, size_t keep)
@@ -91,10 +100,11 @@ static void purge_whole(struct slab_pool *pool, size_t keep)
     while (node != &pool->whole && pool->whole_count * slab_bytes(pool) > keep) {
         struct slab *slab = LIST_ENTRY(node, struct slab, link);
         node = node->prev;
-        if (slab_busy(pool, slab)) {
+        if (!claim(pool, slab)) {
             continue;
         }
         if (!os->purge(os, slab->objects, slab_bytes(pool))) {
+            unclaim(pool, slab, SLAB_OBJECTS);
             break;
         }
         list_remove(&slab->link);

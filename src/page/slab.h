@@ -2,8 +2,9 @@
  * be given back.
  *
  * Type stable as meta.h: the memory stays a descriptor for ever; a purged slab's objects read as zero, which
- * must be a valid state of a free object. An object that `busy` says something still points at keeps its slab
- * from being purged.
+ * must be a valid state of a free object. Others may still look at a free object and write to it: an object is claimed
+ * before its slab is purged, which keeps them off until it reads as zero; one that can't be claimed keeps its slab from being
+ * purged.
  *
  * Equations: a slab is on `partial` when some but not all of its objects are free, on `whole` when all are
  * and it isn't purged, on `purged` when all are and it is, on no list when none is. Locking: every function
@@ -27,7 +28,8 @@ struct slab_pool {
     struct lock lock;
     struct meta *meta;
     size_t object_bytes;
-    bool (*busy)(const void *object);
+    bool (*claim)(void *object);
+    void (*unclaim)(void *object);
     struct list partial;
     struct list whole;
     struct list purged;
@@ -37,7 +39,7 @@ struct slab_pool {
 
 /* object_bytes: a multiple of HM_CACHE_LINE. */
 void slab_pool_init(struct slab_pool *pool, struct meta *meta, size_t object_bytes,
-                    bool (*busy)(const void *object));
+                    bool (*claim)(void *object), void (*unclaim)(void *object));
 
 /* A free object and the slab to give it back to; as it was left, or zero. NULL: the OS refused. */
 void *slab_get(struct slab_pool *pool, struct slab **slab);

@@ -26,10 +26,10 @@ enum span_source { SOURCE_BREAK, SOURCE_MAP };
 struct span {
     uintptr_t addr;
     size_t bytes;
-    uint8_t kind;   /* enum span_kind */
-    uint8_t source; /* enum span_source; a run spans one source only */
-    bool dirty;     /* run: some page may hold old data and be resident */
-    bool zero;      /* handed out: every byte was zero at that time */
+    _Atomic uint8_t kind; /* enum span_kind; read by whoever looks an address up, also of a neighbour */
+    uint8_t source;       /* enum span_source; a run spans one source only */
+    bool dirty;           /* run: some page may hold old data and be resident */
+    bool zero;            /* handed out: every byte was zero at that time */
     /* One block spans: MARK_ values of heap/, a byte that says whether the block is with the user. */
     uint8_t mark;
     uint16_t bin;          /* one block spans: the cache bin it belongs to */

@@ -125,9 +125,10 @@ def test_library_that_does_not_load(build, library):
 
 
 def measured(build, *arguments):
+    """Exit status and figures of measure; None among the arguments stands for the file that it writes."""
     with tempfile.NamedTemporaryFile("r") as usage:
         status = subprocess.run([os.path.join(build, "bench/measure"), *(usage.name if a is None else a for a in arguments)],
-                                check=False).returncode
+                                stderr=subprocess.DEVNULL, check=False).returncode
         return status, usage.read().split()
 
 
@@ -171,9 +172,10 @@ lua5.4 12 100.2: cpu-clock:
 
 
 def test_flame_graph(build, library):
-    stacks = flamegraph.fold(PERF_OUTPUT.splitlines())
+    stacks, libraries = flamegraph.fold(PERF_OUTPUT.splitlines())
     check(stacks == {("lua5.4", "main<1>", "luaM_realloc_", "malloc"): 1, ("lua5.4", "main<1>", "luaM_realloc_"): 1}, stacks)
-    svg = flamegraph.draw(stacks, "title & text", "samples")
+    check(libraries["malloc"] == "/lib/libx.so", libraries)
+    svg = flamegraph.draw(stacks, libraries, "title & text", "samples")
     check("main&lt;1&gt; (2 samples, 100.0 %)" in svg and "malloc (1 samples, 50.0 %)" in svg, svg)
     check("title &amp; text" in svg, "the title is not escaped")
 

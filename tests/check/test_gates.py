@@ -185,6 +185,7 @@ def test_mirror_listed_but_missing(tree):
 
 def test_packages_without_reason(tree):
     plant_text(tree, "packages", "scripts/packages", "build gcc\n", "build gcc\nbuild planted\n", "lacks planted")
+    plant_text(tree, "packages", "bench/packages", "libjemalloc2 ", "planted\nlibjemalloc2 ", "no reason for planted")
 
 
 if __name__ == "__main__":

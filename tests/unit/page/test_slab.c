@@ -16,16 +16,25 @@ static void *objects[OBJECTS];
 static struct slab *slabs[OBJECTS];
 static const void *busy_object;
 
-static bool is_busy(const void *object)
+static size_t claimed;
+
+static bool claim(void *object)
 {
-    return object == busy_object;
+    claimed += object != busy_object;
+    return object != busy_object;
+}
+
+static void unclaim(void *object)
+{
+    cr_assert_neq(object, busy_object, "only what was claimed is let go");
+    claimed--;
 }
 
 static void setup(void)
 {
     fake_os_init(&fake, 0, 0);
     meta_init(&meta, &fake.os);
-    slab_pool_init(&pool, &meta, OBJECT_BYTES, is_busy);
+    slab_pool_init(&pool, &meta, OBJECT_BYTES, claim, unclaim);
     for (size_t i = 0; i < OBJECTS; i++) {
         objects[i] = slab_get(&pool, &slabs[i]);
         cr_assert_not_null(objects[i]);
