@@ -67,6 +67,18 @@ static void *linux_move_break(const struct os *os, intptr_t delta)
     return (intptr_t)before == -1 ? NULL : before;
 }
 
+extern char __libc_single_threaded __attribute__((weak));
+
+bool os_single_threaded(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
+}
+
+static void *beside_move_break(const struct os *os, intptr_t delta)
+{
+    return os_single_threaded() ? linux_move_break(os, delta) : NULL;
+}
+
 /* New pages in the place of old ones, for when madvise is filtered. The kernel joins them with the mapping
  * around them, and so spares the limited number of mappings, if the flags agree: memory of the break has no
  * MAP_NORESERVE. A wrong guess of what lies below the break costs mappings, nothing else. */
@@ -108,28 +120,36 @@ static uint64_t linux_now_ms(const struct os *os)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static struct os linux_os = {
-    .map = linux_map,
-    .reserve = linux_reserve,
-    .commit = linux_commit,
-    .unmap = linux_unmap,
-    .remap = linux_remap,
-    .purge = linux_purge,
-    .huge = linux_huge,
-    .move_break = linux_move_break,
-    .now_ms = linux_now_ms,
-};
+#define LINUX_OS(move_break_)                                                                                \
+    {                                                                                                        \
+        .map = linux_map, .reserve = linux_reserve, .commit = linux_commit, .unmap = linux_unmap,            \
+        .remap = linux_remap, .purge = linux_purge, .huge = linux_huge, .move_break = (move_break_),         \
+        .now_ms = linux_now_ms,                                                                              \
+    }
+
+static struct os linux_os = LINUX_OS(linux_move_break);
+static struct os beside_os = LINUX_OS(beside_move_break);
 
 /* Threads that race here agree on one write, which others' plain reads of page_size come after. */
-const struct os *os_linux(void)
+static const struct os *with_page_size(struct os *os)
 {
-    if (HM_UNLIKELY(__atomic_load_n(&linux_os.page_size, __ATOMIC_ACQUIRE) == 0)) {
+    if (HM_UNLIKELY(__atomic_load_n(&os->page_size, __ATOMIC_ACQUIRE) == 0)) {
         int saved = errno;
         size_t unknown = 0;
         size_t page_size = getauxval(AT_PAGESZ);
-        __atomic_compare_exchange_n(&linux_os.page_size, &unknown, page_size, false, __ATOMIC_ACQ_REL,
+        __atomic_compare_exchange_n(&os->page_size, &unknown, page_size, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE);
         errno = saved;
     }
-    return &linux_os;
+    return os;
+}
+
+const struct os *os_linux(void)
+{
+    return with_page_size(&linux_os);
+}
+
+const struct os *os_linux_beside(void)
+{
+    return with_page_size(&beside_os);
 }

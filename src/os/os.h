@@ -36,6 +36,13 @@ struct os {
 /* The kernel's page size and Linux's calls. Reads the page size once; safe before any constructor has run. */
 const struct os *os_linux(void);
 
+/* The same for a process whose malloc is another allocator that moves the break, too: libc's sbrk is not made for two
+ * callers at once, so the break can be moved only while the process has one thread. */
+const struct os *os_linux_beside(void);
+
+/* True while the process has one thread, as libc says; false if it doesn't say. */
+bool os_single_threaded(void);
+
 /* 64 unpredictable bits; falls back to AT_RANDOM and the clock when getrandom is refused. */
 uint64_t os_random(void);
 

@@ -11,21 +11,15 @@
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern void _IO_list_resetlock(void) __attribute__((weak));
-extern char __libc_single_threaded __attribute__((weak));
 
 /* The fork that is under way holds the locks. Changed only by its thread. */
 static bool holding;
 
 /* Without other threads nobody else holds a lock; and if this one does, a signal handler forks in the middle
  * of an allocation, which goes on in both processes when the handler returns. */
-static bool single_threaded(void)
-{
-    return &__libc_single_threaded != NULL && __libc_single_threaded != 0;
-}
-
 static void before_fork(void)
 {
-    if (single_threaded()) {
+    if (os_single_threaded()) {
         return;
     }
     if (_IO_list_lock != NULL) {

@@ -43,7 +43,9 @@ static void start_alone(void)
         process_other = process_choose();
     }
     if (process_other == NULL) {
-        core_init(&process_core, os_linux(), &process_options.core);
+        /* Without the preload layer, libc's malloc goes on beside this. */
+        const struct os *os = process_choose != NULL ? os_linux() : os_linux_beside();
+        core_init(&process_core, os, &process_options.core);
         threads_init();
     }
 }

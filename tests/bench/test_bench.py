@@ -1,17 +1,24 @@
 #!/usr/bin/python3
 """The benchmark itself: what it says of figures whose truth is known, and that it finds what is wrong with a run.
 Usage: test_bench.py BUILD LIBRARY"""
+import contextlib
+import io
+import itertools
+import json
 import os
+import platform
 import random
 import subprocess
 import sys
 import tempfile
+from unittest import mock
 
 import numpy
 
 import catalog
 import estimate
 import flamegraph
+import instructions
 import report
 from results import Results
 from runner import RunFailed, Runner, read_report
@@ -55,9 +62,10 @@ def test_same_figures_are_the_same(build, library):
 
 
 def test_geometric_mean(build, library):
-    pairs = [(noisy(2, 10, 1), noisy(1, 10, 2)), (noisy(0.5, 10, 3), noisy(1, 10, 4))]
-    mean, (low, high) = estimate.geometric_mean(pairs)
-    check(abs(mean - 1) < 0.05 and low < 1 < high and high - low < 0.1, (mean, low, high))
+    for rounds in (4, 10):
+        pairs = [(noisy(4, rounds, 1), noisy(1, rounds, 2)), (noisy(9, rounds, 3), noisy(1, rounds, 4))]
+        mean, (low, high) = estimate.geometric_mean(pairs)
+        check(abs(mean - 6) < 0.2 and low < 6 < high and high - low < 0.7, (mean, low, high))
 
 
 def test_best(build, library):
@@ -156,6 +164,53 @@ def test_preload_reaches_the_program_only(build, library):
                                  'echo "$LD_PRELOAD"; grep -c hmalloc-preload /proc/$PPID/maps'],
                                 capture_output=True, text=True, check=False).stdout
     check(output == f"{library}\n0\n", output)
+
+
+def compare(build, *arguments):
+    command = ["/usr/bin/python3", os.path.join(catalog.TOP, "scripts/bench.d/compare"), "--build", build, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_compares_two_builds(build, library):
+    with tempfile.TemporaryDirectory() as folder:
+        result = compare(build, "--quick", "--runs", "2", "--only", "storm,lua", "--compare-builds", library, library, "--output",
+                         folder)
+        check(result.returncode == 0, result.stderr)
+        with open(os.path.join(folder, "results.json"), encoding="utf-8") as file:
+            runs = [(run["round"], run["bench"], run["contender"]) for run in json.load(file)["runs"]]
+        wanted = itertools.product(range(2), ("lua", "storm"), ("after", "before"))
+        check(sorted(runs) == sorted(wanted), runs)
+        check("| workloads + programs | after | 1 |" in result.stdout, result.stdout)
+        for name in ("results.md", "speed-memory.svg", "groups.svg"):
+            check(os.path.getsize(os.path.join(folder, name)) > 0, name)
+
+
+def test_bad_usage(build, library):
+    for arguments, text in ((["--only", "planted"], "no bench or group is called planted"),
+                            (["--against", "planted"], "planted: neither the path"),
+                            (["--compare-builds", "/planted.so", library], "there is no /planted.so")):
+        result = compare(build, *arguments)
+        check(result.returncode == 2 and text in result.stderr, result.stderr)
+
+
+def test_instructions_that_grew(build, library):
+    kept = {"machine": platform.machine(), "compiler": instructions.compiler(), "instructions": {"a": 100, "b": 100, "gone": 1}}
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
+        json.dump(kept, file)
+        file.flush()
+        output = io.StringIO()
+        with mock.patch.object(instructions, "KEPT", file.name), contextlib.redirect_stdout(output):
+            with mock.patch.object(instructions, "count_all", return_value={"a": 102.9, "b": 103.1, "new": 1}):
+                status = instructions.check(build)
+    lines = output.getvalue().splitlines()
+    check(status == 1 and lines[-1] == "1 passed, 3 failed", lines)
+    check([line.split()[:2] for line in lines[:-1]] == [["ok", "a"], ["FAILED", "b"], ["FAILED", "gone"], ["FAILED", "new"]], lines)
+
+
+def test_instructions_see_the_library(build, library):
+    """A library that does more must cost more."""
+    counts = [instructions.count_case(build, path, "pair-16") for path in ("", library)]
+    check(all(20 < value < 1000 for value in counts) and counts[0] != counts[1], counts)
 
 
 PERF_OUTPUT = """\

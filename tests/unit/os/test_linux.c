@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -295,4 +296,23 @@ Test(linux_os, clock_moves_forward)
     uint64_t passed = os->now_ms(os) - start;
     cr_assert_geq(passed, 80);
     cr_assert_lt(passed, 60000);
+}
+
+static void *move_beside(void *delta)
+{
+    return os_linux_beside()->move_break(os_linux_beside(), *(intptr_t *)delta);
+}
+
+Test(linux_os, beside_another_allocator_the_break_is_left_alone_once_there_are_threads)
+{
+    intptr_t delta = 0;
+    pthread_t thread;
+    void *moved;
+    if (os_single_threaded()) {
+        cr_assert_not_null(move_beside(&delta));
+    }
+    cr_assert_eq(pthread_create(&thread, NULL, move_beside, &delta), 0);
+    cr_assert_eq(pthread_join(thread, &moved), 0);
+    cr_assert_null(moved);
+    cr_assert_not_null(os_linux()->move_break(os_linux(), 0));
 }
