@@ -10,12 +10,16 @@ class Progress:
     to settle, in those rounds."""
 
     def __init__(self, plan, runs_a_round, settling, started):
-        self.rounds, self.total = plan["runs"], plan["runs"] * runs_a_round
+        self.rounds, self.runs_a_round, self.total = plan["runs"], runs_a_round, plan["runs"] * runs_a_round
         self.settle_seconds = plan["settle_ms"] / 1000
         self.waits_left = min(plan["settle_rounds"], plan["runs"]) * settling
         self.started, self.begun = started, time.time()
         self.finished, self.worked = 0, 0.0
         self.terminal, self.said = sys.stderr.isatty(), 0
+
+    def round_seconds(self):
+        """What a round without waits will take, 0 before the first."""
+        return self.worked / self.finished * self.runs_a_round if self.finished else 0
 
     def _left(self):
         if not self.finished:

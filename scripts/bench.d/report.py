@@ -53,6 +53,8 @@ def cell(results, values, name):
 
 def best_text(values):
     near = estimate.best(values)
+    if len(near) == len(values) > 1:
+        return "too noisy to tell"
     return near[0] if len(near) == 1 else "too noisy to tell: " + ", ".join(near)
 
 

@@ -19,7 +19,7 @@ static void choose_base(struct chunk_table *table, const struct chunk *chunk)
     uintptr_t window = TABLE_CHUNKS * CHUNK_BYTES;
     uintptr_t base = chunk->span.addr;
     if (chunk->span.source == SOURCE_MAP) {
-        base = base > window ? base - window + ABOVE_FIRST_MAPPING : 0;
+        base = base > window ? base - window + ABOVE_FIRST_MAPPING : CHUNK_BYTES;
     }
     uintptr_t unset = 0;
     atomic_compare_exchange_strong(&table->base, &unset, base);

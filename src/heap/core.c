@@ -261,9 +261,34 @@ void core_fork_parent(struct core *core)
     unlock_all(core, lock_release);
 }
 
+/* A thread that the fork cut off between setting a chunk's flag and linking the chunk would leave it unheard for
+ * ever. All inboxes are empty. */
+static void forget_announcements(struct theap *heap)
+{
+    for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
+        atomic_store(&LIST_ENTRY(node, struct chunk, span.link)->announced, false);
+    }
+}
+
+static void tidy(struct theap *heap)
+{
+    lock_acquire(&heap->lock);
+    theap_tidy_locked(heap);
+    lock_release(&heap->lock);
+}
+
+static void for_all(struct core *core, void (*act)(struct theap *heap))
+{
+    for (struct list *node = core->registry.all.next; node != &core->registry.all; node = node->next) {
+        act(theap_of_registry(node));
+    }
+}
+
 void core_fork_child(struct core *core, struct theap *self)
 {
     unlock_all(core, lock_reset);
+    for_all(core, tidy);
+    for_all(core, forget_announcements);
     for (struct list *node = core->registry.all.next; node != &core->registry.all; node = node->next) {
         struct theap *heap = theap_of_registry(node);
         if (heap->state == THEAP_LIVE && heap != self) {
@@ -290,12 +315,7 @@ size_t core_trim(struct core *core, struct theap *self, size_t keep)
         theap_drop_bins(self, true);
     }
     lock_acquire(&core->registry.lock);
-    for (struct list *node = core->registry.all.next; node != &core->registry.all; node = node->next) {
-        struct theap *heap = theap_of_registry(node);
-        lock_acquire(&heap->lock);
-        theap_tidy_locked(heap);
-        lock_release(&heap->lock);
-    }
+    for_all(core, tidy);
     lock_release(&core->registry.lock);
     return pageheap_trim(&core->pages, keep);
 }
@@ -325,9 +345,7 @@ void core_verify(struct core *core, struct theap *self)
         verify_bins(self);
     }
     lock_acquire(&core->registry.lock);
-    for (struct list *node = core->registry.all.next; node != &core->registry.all; node = node->next) {
-        theap_verify(theap_of_registry(node));
-    }
+    for_all(core, theap_verify);
     lock_release(&core->registry.lock);
     pageheap_verify(&core->pages);
     slab_pool_verify(&core->chunk_pool);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,10 +11,46 @@
 
 #define ACCESS_RW (PROT_READ | PROT_WRITE)
 
+/* Not through libc's wrappers: programs replace those, to trace or to register memory with a device, and what
+ * they put there may allocate, while a lock of ours is held. ThreadSanitizer needs to see the calls, and
+ * s390x passes mmap's arguments in a struct. */
+#if HM_TSAN || defined(__s390x__)
+#    define call_mmap     mmap
+#    define call_mprotect mprotect
+#    define call_munmap   munmap
+#    define call_mremap   mremap
+#    define call_madvise  madvise
+#else
+static void *call_mmap(void *addr, size_t bytes, int access, int flags, int fd, off_t offset)
+{
+    return (void *)syscall(SYS_mmap, addr, bytes, access, flags, fd, offset);
+}
+
+static int call_mprotect(void *addr, size_t bytes, int access)
+{
+    return (int)syscall(SYS_mprotect, addr, bytes, access);
+}
+
+static int call_munmap(void *addr, size_t bytes)
+{
+    return (int)syscall(SYS_munmap, addr, bytes);
+}
+
+static void *call_mremap(void *addr, size_t old_bytes, size_t new_bytes, int flags)
+{
+    return (void *)syscall(SYS_mremap, addr, old_bytes, new_bytes, flags);
+}
+
+static int call_madvise(void *addr, size_t bytes, int advice)
+{
+    return (int)syscall(SYS_madvise, addr, bytes, advice);
+}
+#endif
+
 static void *map_at(void *addr, size_t bytes, int access, int flags)
 {
     int saved = errno;
-    void *result = mmap(addr, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void *result = call_mmap(addr, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     errno = saved;
     return result == MAP_FAILED ? NULL : result;
 }
@@ -34,7 +71,7 @@ static bool linux_commit(const struct os *os, void *addr, size_t bytes)
 {
     (void)os;
     int saved = errno;
-    bool done = mprotect(addr, bytes, ACCESS_RW) == 0;
+    bool done = call_mprotect(addr, bytes, ACCESS_RW) == 0;
     errno = saved;
     return done;
 }
@@ -43,7 +80,7 @@ static bool linux_unmap(const struct os *os, void *addr, size_t bytes)
 {
     (void)os;
     int saved = errno;
-    bool done = munmap(addr, bytes) == 0;
+    bool done = call_munmap(addr, bytes) == 0;
     errno = saved;
     return done;
 }
@@ -52,7 +89,7 @@ static void *linux_remap(const struct os *os, void *addr, size_t old_bytes, size
 {
     (void)os;
     int saved = errno;
-    void *result = mremap(addr, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    void *result = call_mremap(addr, old_bytes, new_bytes, MREMAP_MAYMOVE);
     errno = saved;
     return result == MAP_FAILED ? NULL : result;
 }
@@ -93,7 +130,7 @@ static bool replace_pages(const struct os *os, void *addr, size_t bytes)
 static bool linux_purge(const struct os *os, void *addr, size_t bytes)
 {
     int saved = errno;
-    bool done = madvise(addr, bytes, MADV_DONTNEED) == 0;
+    bool done = call_madvise(addr, bytes, MADV_DONTNEED) == 0;
     if (!done && errno != EINVAL && errno != ENOMEM && errno != EAGAIN) {
         done = replace_pages(os, addr, bytes);
     }
@@ -105,7 +142,7 @@ static bool linux_huge(const struct os *os, void *addr, size_t bytes, enum os_hu
 {
     (void)os;
     int saved = errno;
-    bool done = madvise(addr, bytes, huge == OS_HUGE_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0;
+    bool done = call_madvise(addr, bytes, huge == OS_HUGE_ALWAYS ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) == 0;
     errno = saved;
     return done;
 }

@@ -202,6 +202,8 @@ void mapping_free(struct pageheap *heap, struct span *span)
     if (bytes > purge_bound_locked(heap, now) && unmap_unlocked(heap, addr, bytes)) {
         heap->reserved--;
         source_mappings_drop(&heap->source, 1);
+        /* Others had the lock meanwhile, and their clock. */
+        now = heap->os->now_ms(heap->os);
         heap->stats.purges++;
         heap->stats.purged += bytes;
         purge_returned_locked(heap, bytes, now);

@@ -94,7 +94,7 @@ def planted_results():
 
 def test_report(build, library):
     text = report.markdown(planted_results())
-    check("| lua | 1.000 | 2.000 | a |" in text, text)
+    check("| lua | 1.000 | 2.000 | a |" in text and "| lua | 5.000 | 5.000 |" in text, text)
     check("| refill | 1.000 | failed | a |" in text, text)
     check("- refill on b: exit status 1" in text, text)
     check("The machine was not idle" in text, "it says nothing of the other processes")

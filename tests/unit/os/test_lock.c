@@ -12,6 +12,7 @@
 
 #include "os/lock.h"
 #include "support/child.h"
+#include "support/env.h"
 #include "support/refuse.h"
 
 #define THREADS 4
@@ -75,6 +76,9 @@ Test(lock, excludes, .timeout = 60)
 Test(lock, excludes_where_futex_is_refused, .timeout = 60)
 {
     static struct shared shared = {.refuse_futex = true};
+    if (test_under("valgrind")) {
+        cr_skip_test("Valgrind needs futex itself");
+    }
     run_threads(&shared);
     if (!atomic_load(&shared.filtered)) {
         cr_skip_test("no filter can be installed here");

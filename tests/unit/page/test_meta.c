@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "page/meta.h"
+#include "support/env.h"
 #include "support/fake_os.h"
 
 static struct fake_os fake;
@@ -71,14 +72,23 @@ Test(meta, a_large_request_has_an_area_of_its_own)
     cr_assert_null(meta_alloc(&meta, SIZE_MAX));
 }
 
+static void skip_under_valgrind(void)
+{
+    if (test_under("valgrind")) {
+        cr_skip_test("Valgrind reports the fault that the test provokes, and ends the run");
+    }
+}
+
 Test(meta, the_page_before_an_area_is_inaccessible, .signal = SIGSEGV)
 {
+    skip_under_valgrind();
     volatile char *memory = meta_alloc(&meta, 64);
     memory[-1] = 1;
 }
 
 Test(meta, the_page_behind_an_area_is_inaccessible, .signal = SIGSEGV)
 {
+    skip_under_valgrind();
     cr_assert_not_null(meta_alloc(&meta, 64));
     volatile char *end = meta.next + meta.left;
     end[-1] = 1;
