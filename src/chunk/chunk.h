@@ -36,6 +36,7 @@ struct chunk {
     uint32_t linked;       /* granules of linked holes; owner's lock */
     uint32_t fresh;        /* from this granule on, memory is zero but for hole records; owner's lock */
     uint32_t swept_dead;   /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t counted;      /* of `used`, what the owner's sum has; owner's lock */
     uint32_t bucket;       /* which list span.age is on; owner's lock */
     _Atomic bool announced;   /* in some thread heap's inbox */
     struct chunk *inbox_next; /* written by whoever set `announced` */

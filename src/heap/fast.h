@@ -87,7 +87,7 @@ HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
     uintptr_t value = HM_RACY_BYTE(mark);
     struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
     uintptr_t top = bin->top;
-    if (HM_UNLIKELY(top == bin->limit)) {
+    if (HM_UNLIKELY(top == bin->limit) || HM_UNLIKELY(--heap->ticks == 0)) {
         return false;
     }
     fast_push(heap, bin, top, block, mark);

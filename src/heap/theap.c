@@ -14,12 +14,14 @@
 #define SWEEP_MIN_BUCKET  7u              /* 2^7 granules: 1/32 of a chunk */
 #define FIRST_BATCH_BYTES 256u            /* what a bin's first refill fetches, */
 #define FIRST_BATCH       2u              /* and in blocks */
+#define SPARSE_MIN_CHUNKS 16u             /* smaller heaps are never sparse */
 #define DROP_MIN_GRANULES ((size_t)32768) /* 512 KiB flushed make dropping the bins worth while */
 
 void theap_init(struct theap *heap, struct core *core, uint64_t secret)
 {
     memset(heap, 0, sizeof *heap);
     heap->core = core;
+    heap->ticks = THEAP_TICKS;
     for (size_t g = 0; g <= CLASS_FAST_BYTES / GRANULE_BYTES; g++) {
         heap->bin_offset[g] = (uint16_t)THEAP_BIN_OF(class_of(g * GRANULE_BYTES));
     }
@@ -61,8 +63,16 @@ static void enter_bucket(struct theap *heap, struct chunk *chunk)
     heap->buckets |= 1u << chunk->bucket;
 }
 
+/* Remote frees are seen here, some time later. */
+static void count_used(struct theap *heap, struct chunk *chunk, uint32_t used)
+{
+    stat_add(&heap->used, (size_t)used - chunk->counted);
+    chunk->counted = used;
+}
+
 void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
 {
+    count_used(heap, chunk, atomic_load_explicit(&chunk->used, memory_order_relaxed));
     if (bucket_of(chunk) != chunk->bucket) {
         unbucket(heap, chunk);
         enter_bucket(heap, chunk);
@@ -73,6 +83,7 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 {
     list_push_back(&heap->chunks, &chunk->span.link);
     enter_bucket(heap, chunk);
+    count_used(heap, chunk, atomic_load_explicit(&chunk->used, memory_order_relaxed));
     stat_add(&heap->chunk_count, 1);
     atomic_store(&chunk->span.owner, heap);
     table_enter(&heap->core->table, chunk);
@@ -81,6 +92,7 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 static void disown_chunk(struct theap *heap, struct chunk *chunk)
 {
     holes_remove_all(&heap->holes, chunk);
+    count_used(heap, chunk, 0);
     unbucket(heap, chunk);
     list_remove(&chunk->span.link);
     stat_add(&heap->chunk_count, (size_t)-1);
@@ -402,12 +414,24 @@ void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool
 
 /* Taking back */
 
+/* True when blocks take less than an eighth of the heap: then what waits in bins may keep most of it from being given
+ * back. */
+static bool is_sparse(const struct theap *heap)
+{
+    size_t chunks = stat_get(&heap->chunk_count);
+    return chunks >= SPARSE_MIN_CHUNKS && stat_get(&heap->used) < chunks * (CHUNK_GRANULES / 8);
+}
+
 /* When a quarter of the heap was flushed since, the bins' blocks may keep chunks alive that could go. */
 static void drop_when_much_was_freed(struct theap *heap)
 {
     size_t quarter = stat_get(&heap->chunk_count) * (CHUNK_GRANULES / 4);
     if (heap->flushed > DROP_MIN_GRANULES && heap->flushed > quarter) {
         theap_drop_bins(heap, true);
+    } else if (is_sparse(heap) && heap->flushed > stat_get(&heap->used) / 4) {
+        /* Without arrays, blocks go straight to their chunks until a bin is refilled. */
+        theap_drop_bins(heap, true);
+        bins_discard_arrays(heap);
     }
 }
 
@@ -433,15 +457,17 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
         return;
     }
     unsigned count = bins_count(heap, class);
-    unsigned room = bins_reserve(heap, class, count + 1);
-    if (room == 0) {
-        settle_one(heap, class, block, mark);
-        return;
-    }
-    if (count == room) {
+    bool reopen = heap->info[class].capacity > 0 || !is_sparse(heap);
+    unsigned room = reopen ? bins_reserve(heap, class, count + 1) : 0;
+    if (count > 0 && count == room) {
         bins_flush(heap, class, (count + 1) / 2, true);
         drop_when_much_was_freed(heap);
         pageheap_tick(&heap->core->pages);
+        room = heap->info[class].capacity;
+    }
+    if (room == 0) {
+        settle_one(heap, class, block, mark);
+        return;
     }
     struct entry *end = bins_end(heap, class);
     end->block = block;
@@ -465,6 +491,7 @@ void theap_verify(struct theap *heap)
 {
     size_t chunks = 0;
     size_t linked = 0;
+    size_t counted = 0;
     size_t in_holes = 0;
     lock_acquire(&heap->lock);
     for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
@@ -474,9 +501,11 @@ void theap_verify(struct theap *heap)
         HM_CHECK((heap->buckets >> chunk->bucket & 1) != 0, "a bucket's bit is set while it has chunks");
         chunk_verify(chunk);
         linked += chunk->linked;
+        counted += chunk->counted;
         chunks++;
     }
     holes_verify(&heap->holes, &in_holes);
+    HM_CHECK(counted == heap->used, "used is the sum of what was counted of each chunk");
     HM_CHECK(chunks == heap->chunk_count, "chunk_count counts the chunks");
     HM_CHECK(linked == in_holes, "the holes of all chunks are those of the index");
     lock_release(&heap->lock);

@@ -63,8 +63,13 @@ struct theap_stats {
 #undef THEAP_STAT_FIELD
 };
 
+/* Every so many frees of the fast path one takes the general path, which looks at the clock: so that memory ages also in a
+ * program whose calls all hit the caches. */
+#define THEAP_TICKS 512u
+
 struct theap {
     struct entry none;               /* the bottom of every bin without an array */
+    uint64_t ticks;                  /* frees until then */
     struct bin bin[CLASS_COUNT + 1]; /* the last one is the reject bin: no entries, no room, for ever */
     uint16_t bin_offset[CLASS_FAST_BYTES / GRANULE_BYTES +
                         1]; /* from the heap to the bin, by granules requested */
@@ -82,6 +87,7 @@ struct theap {
     struct list bucket[THEAP_BUCKETS];
     uint32_t buckets;    /* bit b: bucket b isn't empty */
     size_t chunk_count;  /* changed under the lock; the owner reads it without */
+    size_t used;         /* granules of blocks in all chunks, as far as this heap has heard; likewise */
     size_t flushed;      /* granules flushed since the bins were dropped last */
     size_t large_cached; /* bytes of the large classes' blocks in bins; owner thread only */
     _Atomic(struct chunk *) inbox;

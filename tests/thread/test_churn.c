@@ -163,7 +163,7 @@ static void *nested_life(void *depth)
 {
     void *blocks[30];
     for (size_t i = 0; i < 30; i++) {
-        blocks[i] = hmalloc(64 << i % 8);
+        blocks[i] = hmalloc((size_t)64 << i % 8);
     }
     if ((uintptr_t)depth > 0) {
         pthread_t thread[2];

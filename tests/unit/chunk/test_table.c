@@ -9,15 +9,14 @@
 
 static struct pagemap pages;
 static struct chunk_table *table;
-static struct chunk *chunks;
+static struct chunk chunks[8];
 
 static void setup(void)
 {
     pagemap_init(&pages, os_linux());
-    table = mmap(NULL, sizeof(*table) + 8 * sizeof(*chunks), PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                 -1, 0);
     cr_assert_neq(table, MAP_FAILED);
-    chunks = (struct chunk *)(void *)(table + 1);
     table_init(table, &pages, FIRST_BIN, BIN_BYTES);
 }
 

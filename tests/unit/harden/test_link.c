@@ -13,7 +13,7 @@ static uint64_t seal(uint64_t secret, const void *at)
 
 Test(link, a_link_comes_back_and_does_not_lie_open)
 {
-    int target;
+    int target = 0;
     cr_assert_eq(link_decode(SECRET, link_encode(SECRET, &target)), &target);
     cr_assert_null(link_decode(SECRET, link_encode(SECRET, NULL)));
     cr_assert_neq(link_encode(SECRET, &target), (uint64_t)(uintptr_t)&target);
