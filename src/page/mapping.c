@@ -60,6 +60,7 @@ static void own_enter(struct pageheap *heap, struct span *span, uintptr_t addr, 
     atomic_store_explicit(&span->owner, NULL, memory_order_relaxed);
     list_push_back(&heap->own, &span->link);
     heap->stats.own += bytes;
+    purge_used_locked(heap);
     heap->reserved++;
     pagemap_enter(heap->map, span);
 }
@@ -234,6 +235,7 @@ static bool resize_locked(struct pageheap *heap, struct span *span, size_t bytes
     if (addr != 0) {
         heap->stats.own += bytes;
         heap->stats.own -= span->bytes;
+        purge_used_locked(heap);
         span->addr = addr;
         span->bytes = bytes;
         span->zero = false;

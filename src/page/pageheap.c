@@ -348,6 +348,7 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
     size_t dirty = window_take(heap, &window, bytes);
     heap->stats.reused_dirty += dirty;
     heap->stats.live += bytes;
+    purge_used_locked(heap);
     heap->reserved++;
     purge_regret_locked(heap, bytes - dirty);
     span->addr = window.addr;
@@ -442,6 +443,7 @@ bool pageheap_extend(struct pageheap *heap, struct span *span, size_t bytes)
         size_t dirty = window_take(heap, &window, need);
         heap->stats.reused_dirty += dirty;
         heap->stats.live += need;
+        purge_used_locked(heap);
         purge_regret_locked(heap, need - dirty);
         pagemap_clear(heap->map, span);
         span->bytes = bytes;

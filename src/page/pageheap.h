@@ -10,7 +10,8 @@
  *  - by bound: dirty <= max(dirty_floor, (live + own) / 8, hold). Beyond it the oldest are purged at once, so
  * memory follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew
  * from the OS within decay_ms after pages were given back by bound mean that we gave back too much; hold
- * grows by them, and halves every decay_ms without such regret;
+ * grows by them, and halves every decay_ms without such regret. It counts only as far as what is kept and
+ * what is in use together stay within the recent peak of what was in use;
  *  - by age: runs dirty for longer than decay_ms, at pageheap_tick (called from slow paths) and at every
  * free;
  *  - decay_ms = 0 purges at once, -1 never.
@@ -83,6 +84,7 @@ struct pageheap {
     struct list own_cached;     /* own mappings kept for reuse, oldest first, by span.age */
     struct pagemap_stock stock; /* for own mappings that move */
     size_t reserved;            /* run descriptors promised to handed-out spans and own mappings */
+    size_t peak;                /* while hold > 0: most bytes in use at once, fading with it */
     size_t returned;            /* bytes given back by bound lately; see `hold` */
     uint64_t returned_at;
     uint64_t held_at;

@@ -60,7 +60,19 @@ static void due_set(struct pageheap *heap)
     atomic_store_explicit(&heap->due, due, memory_order_relaxed);
 }
 
-/* hold halves every decay_ms without regret. */
+static size_t in_use(const struct pageheap *heap)
+{
+    return heap->stats.live + heap->stats.own;
+}
+
+void purge_used_locked(struct pageheap *heap)
+{
+    if (heap->peak < in_use(heap)) {
+        heap->peak = in_use(heap);
+    }
+}
+
+/* hold halves every decay_ms without regret, and so does what the peak has over the present. */
 static void hold_fade(struct pageheap *heap, uint64_t now)
 {
     uint64_t decay = decay_of(heap);
@@ -68,16 +80,20 @@ static void hold_fade(struct pageheap *heap, uint64_t now)
         return;
     }
     uint64_t periods = (now - heap->held_at) / decay;
+    size_t over = heap->peak - in_use(heap);
     heap->stats.hold = periods < 64 ? heap->stats.hold >> periods : 0;
+    heap->peak = in_use(heap) + (periods < 64 ? over >> periods : 0);
     heap->held_at += periods * decay;
 }
 
 size_t purge_bound_locked(struct pageheap *heap, uint64_t now)
 {
     hold_fade(heap, now);
-    size_t bound = (heap->stats.live + heap->stats.own) / LIVE_SHARE;
+    size_t hold = heap->stats.hold == 0 ? 0 : heap->peak - in_use(heap);
+    hold = hold < heap->stats.hold ? hold : heap->stats.hold;
+    size_t bound = in_use(heap) / LIVE_SHARE;
     bound = bound < heap->options.dirty_floor ? heap->options.dirty_floor : bound;
-    bound = bound < heap->stats.hold ? heap->stats.hold : bound;
+    bound = bound < hold ? hold : bound;
     return heap->options.decay_ms < 0 ? SIZE_MAX : heap->options.decay_ms == 0 ? 0 : bound;
 }
 
@@ -101,6 +117,9 @@ void purge_regret_locked(struct pageheap *heap, size_t bytes)
         return;
     }
     hold_fade(heap, now);
+    if (heap->stats.hold == 0) {
+        heap->peak = in_use(heap);
+    }
     size_t regret = bytes < heap->returned ? bytes : heap->returned;
     heap->returned -= regret;
     heap->stats.hold += regret;

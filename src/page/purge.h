@@ -32,6 +32,9 @@ size_t pageheap_joined_locked(struct pageheap *heap, uintptr_t lo, uintptr_t hi)
 /* After memory was freed: purges what is over the bound and what is due. */
 void purge_settle_locked(struct pageheap *heap, uint64_t now);
 
+/* After `live` or `own` grew: keeps the peak of what is in use. */
+void purge_used_locked(struct pageheap *heap);
+
 /* `bytes` were taken anew from the OS: learns from it if they had just been given back by bound. */
 void purge_regret_locked(struct pageheap *heap, size_t bytes);
 

@@ -201,7 +201,7 @@ void options_default(struct options *options)
                         .trim_bytes = (size_t)128 << 10,
                         .use_break = true,
                     },
-                .own_mapping_bytes = (size_t)2 << 20,
+                .own_mapping_bytes = (size_t)16 << 20,
             },
     };
 }

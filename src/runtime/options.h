@@ -3,7 +3,7 @@
  *   decay:MS        how long free memory may stay resident: milliseconds, 0 at once, -1 for ever; default 1000
  *   floor:SIZE      bytes of free memory that may stay resident whatever the live heap's size; default 1M
  *   trim:SIZE       the break is lowered by no less than this; default 128K
- *   own:SIZE        blocks from this size on get a mapping of their own; default 2M
+ *   own:SIZE        blocks from this size on get a mapping of their own; default 16M
  *   break:0|1       use the program break; default 1
  *   thp:auto|always|never  transparent huge pages; default auto
  *   check:0|1       1: instrumented mode, and freed memory is overwritten; default 0

@@ -99,6 +99,26 @@ Test(carve, used_memory_is_not_known_to_be_zero)
     cr_assert_not(zero);
 }
 
+/* Also where fresh memory begins right behind the block that died. */
+Test(carve, zero_is_said_of_no_byte_that_was_used)
+{
+    for (unsigned class = 0; class < 12; class ++) {
+        for (unsigned next = 0; next < 20; next++) {
+            struct chunk *other = chunk_make(0);
+            holes_init(&holes, SECRET);
+            carve_init(&holes, other, true);
+            cr_assert_eq(carve_blocks(&holes, other, 0, class, 1, out, &zero), 1);
+            memset(out[0].block, 0x5a, class_bytes[class]);
+            mark_store(out[0].mark, 0);
+            atomic_store(&other->used, 0);
+            carve_sweep(&holes, other);
+            cr_assert_eq(carve_blocks(&holes, other, 0, next, 1, out, &zero), 1);
+            cr_assert_not(zero, "%u, then %u", class_bytes[class], class_bytes[next]);
+            chunk_drop(other);
+        }
+    }
+}
+
 Test(carve, a_dirty_chunk_is_not_known_to_be_zero)
 {
     struct chunk *dirty = chunk_make(0x5a);

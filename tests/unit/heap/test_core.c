@@ -22,6 +22,18 @@ Test(core, an_ended_threads_heap_with_chunks_is_taken_first)
     assert_empty();
 }
 
+Test(core, a_heap_is_attached_in_the_mode_of_the_day)
+{
+    core_detach(core, b);
+    core_instrument(core, a, true);
+    b = core_attach(core);
+    cr_assert(b->closed);
+    core_detach(core, b);
+    core_instrument(core, a, false);
+    b = core_attach(core);
+    cr_assert_not(b->closed);
+}
+
 Test(core, detach_flushes_the_bins)
 {
     void *blocks[50];

@@ -34,7 +34,7 @@ Test(options, defaults_are_those_documented)
     cr_assert_eq(options.core.pages.decay_ms, 1000);
     cr_assert_eq(options.core.pages.dirty_floor, (size_t)1 << 20);
     cr_assert_eq(options.core.pages.trim_bytes, (size_t)128 << 10);
-    cr_assert_eq(options.core.own_mapping_bytes, (size_t)2 << 20);
+    cr_assert_eq(options.core.own_mapping_bytes, (size_t)16 << 20);
     cr_assert(options.core.pages.use_break);
     cr_assert_not(options.core.pages.huge_never || options.core.pages.huge_always);
     cr_assert_eq(options.core.check, 0);
