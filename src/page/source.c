@@ -28,6 +28,13 @@ static struct grown break_pages(const struct source *source, uintptr_t old, size
     return (struct grown){.addr = addr, .bytes = end > addr ? end - addr : 0, .source = SOURCE_BREAK};
 }
 
+static void note_highest(struct source *source)
+{
+    if (source->break_highest < source->break_end) {
+        source->break_highest = source->break_end;
+    }
+}
+
 /* Other callers of sbrk may move the break between asking and moving; what we got is then one page too short
  * at worst. */
 static bool break_grow(struct source *source, size_t bytes, struct grown *grown)
@@ -46,6 +53,7 @@ static bool break_grow(struct source *source, size_t bytes, struct grown *grown)
         *grown = break_pages(source, old, delta);
         if (grown->bytes >= bytes && old >= source->break_end) {
             source->break_end = grown->addr + grown->bytes;
+            note_highest(source);
             source->from_break += grown->bytes;
             return true;
         }
@@ -143,4 +151,10 @@ bool source_unmap(struct source *source, uintptr_t addr, size_t bytes, size_t jo
 void source_mappings_drop(struct source *source, size_t count)
 {
     source->mappings -= count < source->mappings ? count : source->mappings;
+}
+
+bool source_was_lowered(const struct source *source, uintptr_t addr)
+{
+    uintptr_t now = break_now(source);
+    return now != 0 && addr >= now && addr < source->break_highest;
 }

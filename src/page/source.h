@@ -10,9 +10,10 @@
 
 struct source {
     const struct os *os;
-    bool use_break;      /* false: never try it (option, or a heap that must be destroyed whole) */
-    uintptr_t break_end; /* the end of our topmost memory from the break; 0 before the first growth */
-    size_t from_break;   /* statistics: bytes held now, by source */
+    bool use_break;          /* false: never try it (option, or a heap that must be destroyed whole) */
+    uintptr_t break_end;     /* the end of our topmost memory from the break; 0 before the first growth */
+    uintptr_t break_highest; /* the highest that it ever was */
+    size_t from_break;       /* statistics: bytes held now, by source */
     size_t from_map;
     size_t mappings; /* separate ranges of mapped memory, as far as can be told from here */
     size_t refusals; /* calls that the OS refused */
@@ -43,6 +44,9 @@ void source_return(struct source *source, const struct grown *grown);
 /* Lowers the break by `bytes` if the memory [addr, addr + bytes) is ours, is on top, and nobody moved the
  * break since. */
 bool source_lower(struct source *source, uintptr_t addr, size_t bytes);
+
+/* True for an address above the break that was below it when the break was highest: memory that was given back. */
+bool source_was_lowered(const struct source *source, uintptr_t addr);
 
 /* Unmaps pages that came from SOURCE_MAP; `joined` tells on how many of their two sides our mapped memory
  * goes on. False: refused, or it would split a mapping while there are SOURCE_MAPPINGS_MAX; they are still

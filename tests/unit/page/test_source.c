@@ -130,6 +130,20 @@ Test(source, lowering_takes_the_top_only)
     cr_assert_eq(source.from_break, 2 * PAGE);
 }
 
+Test(source, what_was_lowered_is_known)
+{
+    cr_assert(source_grow(&source, 4 * PAGE, 4 * PAGE, &grown));
+    uintptr_t end = source.break_end;
+    cr_assert_not(source_was_lowered(&source, end - 1));
+    cr_assert(source_lower(&source, end - PAGE, PAGE));
+    cr_assert(source_was_lowered(&source, end - PAGE));
+    cr_assert(source_was_lowered(&source, end - 1));
+    cr_assert_not(source_was_lowered(&source, end - PAGE - 1), "still ours");
+    cr_assert_not(source_was_lowered(&source, end), "never ours");
+    fake_os_refuse_kind(&fake, FAKE_MOVE_BREAK, true);
+    cr_assert_not(source_was_lowered(&source, end - 1), "nobody knows");
+}
+
 Test(source, unmapping_counts_mappings)
 {
     source.use_break = false;
