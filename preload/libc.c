@@ -85,26 +85,12 @@ HM_PUBLIC void *reallocarray(void *block, size_t count, size_t size)
 
 HM_PUBLIC void *aligned_alloc(size_t alignment, size_t size)
 {
-    if (!bits_is_power(alignment)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    return verb_aligned(alignment, size);
+    return verb_aligned_alloc(alignment, size);
 }
 
 HM_PUBLIC int posix_memalign(void **block, size_t alignment, size_t size)
 {
-    if (!bits_is_power(alignment) || alignment % sizeof(void *) != 0) {
-        return EINVAL;
-    }
-    int saved = errno;
-    void *new_block = verb_aligned(alignment, size);
-    errno = saved;
-    if (new_block == NULL) {
-        return ENOMEM;
-    }
-    *block = new_block;
-    return 0;
+    return verb_posix_memalign(block, alignment, size);
 }
 
 /* Any alignment up to the largest power of two, rounded up to one. */

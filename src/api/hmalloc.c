@@ -1,7 +1,5 @@
 #include <hmalloc/hmalloc.h>
 
-#include <errno.h>
-
 #include "api/verbs.h"
 
 HM_PUBLIC void *hmalloc(size_t size)
@@ -32,26 +30,12 @@ HM_PUBLIC void *hreallocarray(void *block, size_t count, size_t size)
 
 HM_PUBLIC void *haligned_alloc(size_t alignment, size_t size)
 {
-    if (!bits_is_power(alignment)) {
-        errno = EINVAL;
-        return NULL;
-    }
-    return verb_aligned(alignment, size);
+    return verb_aligned_alloc(alignment, size);
 }
 
 HM_PUBLIC int hposix_memalign(void **block, size_t alignment, size_t size)
 {
-    if (!bits_is_power(alignment) || alignment % sizeof(void *) != 0) {
-        return EINVAL;
-    }
-    int saved = errno;
-    void *new_block = verb_aligned(alignment, size);
-    errno = saved;
-    if (new_block == NULL) {
-        return ENOMEM;
-    }
-    *block = new_block;
-    return 0;
+    return verb_posix_memalign(block, alignment, size);
 }
 
 HM_PUBLIC size_t hmalloc_usable_size(const void *block)

@@ -3,6 +3,8 @@
 #ifndef HM_API_VERBS_H
 #define HM_API_VERBS_H
 
+#include <errno.h>
+
 #include "api/general.h"
 #include "base/bits.h"
 #include "heap/fast.h"
@@ -82,6 +84,32 @@ HM_INLINE void *verb_realloc(void *block, size_t size)
 HM_INLINE void *verb_aligned(size_t alignment, size_t size)
 {
     return alignment <= GRANULE_BYTES ? verb_malloc(size) : general_aligned(alignment, size);
+}
+
+/* The same for an alignment that a caller chose: NULL with EINVAL if it is no power of two. */
+HM_INLINE void *verb_aligned_alloc(size_t alignment, size_t size)
+{
+    if (!bits_is_power(alignment)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return verb_aligned(alignment, size);
+}
+
+/* Returns what posix_memalign returns, and keeps errno. */
+HM_INLINE int verb_posix_memalign(void **block, size_t alignment, size_t size)
+{
+    if (!bits_is_power(alignment) || alignment % sizeof(void *) != 0) {
+        return EINVAL;
+    }
+    int saved = errno;
+    void *new_block = verb_aligned(alignment, size);
+    errno = saved;
+    if (new_block == NULL) {
+        return ENOMEM;
+    }
+    *block = new_block;
+    return 0;
 }
 
 HM_INLINE size_t verb_usable(const void *block)
