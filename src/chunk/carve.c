@@ -46,7 +46,7 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
         uint8_t *mark = &chunk->map[g / 2];
         out[i].block = (void *)chunk_address(chunk, g);
         out[i].mark = mark;
-        mark_store(mark, class_code(class, class < CLASS_EXACT ? g % 2 : 0) | CODE_CACHED);
+        mark_store(mark, class_code(class, g % 2) | CODE_CACHED);
     }
     if (count > 0) {
         atomic_fetch_add_explicit(&chunk->used, count * granules, memory_order_relaxed);
@@ -71,7 +71,7 @@ bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, u
     }
     holes_remove(holes, chunk, granule);
     uint8_t *mark = &chunk->map[start / 2];
-    mark_store(mark, class_code(class, class < CLASS_EXACT ? start % 2 : 0) | CODE_CACHED);
+    mark_store(mark, class_code(class, start % 2) | CODE_CACHED);
     atomic_fetch_add_explicit(&chunk->used, granules, memory_order_relaxed);
     out->block = (void *)chunk_address(chunk, start);
     out->mark = mark;

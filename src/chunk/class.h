@@ -57,7 +57,7 @@ HM_INLINE unsigned class_granules(unsigned class)
     return class_bytes[class] >> GRANULE_SHIFT;
 }
 
-/* Code of a block of this class that starts at a granule of this parity (0 for class >= CLASS_EXACT). */
+/* Code of a block of this class that starts at a granule of this parity (which doesn't matter for class >= CLASS_EXACT). */
 HM_INLINE unsigned class_code(unsigned class, unsigned parity)
 {
     return class < CLASS_EXACT ? 2 * class + parity + 1 : class - CLASS_EXACT + CODE_LARGE;

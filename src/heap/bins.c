@@ -107,8 +107,7 @@ static bool entry_is_whole(const struct theap *heap, unsigned class, const struc
         return false;
     }
     unsigned granule = chunk_granule(chunk, (uintptr_t)entry->block);
-    unsigned parity = class < CLASS_EXACT ? granule % 2 : 0;
-    return mark_load(entry->mark) == (class_code(class, parity) | CODE_CACHED);
+    return mark_load(entry->mark) == (class_code(class, granule % 2) | CODE_CACHED);
 }
 
 static bool large_entry_is_whole(const struct theap *heap, unsigned class, const struct entry *entry)

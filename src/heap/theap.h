@@ -13,7 +13,7 @@
  * Inbox: chunks in which other threads freed blocks, a lock-free stack, emptied as a whole under the lock. An
  * entry is a hint: see remote.h.
  *
- * Equations: every chunk on `chunks` has span.owner == this; used_bytes of all its chunks = blocks with users
+ * Equations: every chunk on `chunks` has span.owner == this; chunk.used of all its chunks = blocks with users
  * + blocks in bins
  * (+ remote frees between their two steps); a bin's entries are all marked cached. */
 #ifndef HM_HEAP_THEAP_H
