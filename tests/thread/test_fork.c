@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <hmalloc/hmalloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #define SLOTS   64
 
 static _Atomic bool over;
+static atomic_int running;
 static _Atomic(void *) shared[THREADS][SLOTS];
 
 static void *allocate_for_ever(void *number)
@@ -22,6 +24,7 @@ static void *allocate_for_ever(void *number)
     size_t n = (uintptr_t)number;
     uint64_t random = n;
     void *mine[40] = {NULL};
+    atomic_fetch_add(&running, 1);
     while (!atomic_load(&over)) {
         random = random * UINT64_C(6364136223846793005) + 1442695040888963407;
         size_t pick = random >> 33;
@@ -95,8 +98,13 @@ static void storm(void (*in_child)(void), size_t forks)
 {
     pthread_t thread[THREADS];
     atomic_store(&over, false);
+    atomic_store(&running, 0);
     for (uintptr_t i = 0; i < THREADS; i++) {
         cr_assert_eq(pthread_create(&thread[i], NULL, allocate_for_ever, (void *)i), 0);
+    }
+    /* A sanitizer takes locks of its own in a thread that starts, and doesn't reset them in a child. */
+    while (atomic_load(&running) < THREADS) {
+        sched_yield();
     }
     for (size_t i = 0; i < forks; i++) {
         int status;
