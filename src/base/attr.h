@@ -17,6 +17,17 @@
 #define HM_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #define HM_CACHE_LINE   64
 
+/* Makes the compiler forget what it knows about a value, for no instruction: it then folds an address into each
+ * access, or an addition into memory, instead of keeping the sum in a register. */
+#define HM_FORGET(value) __asm__("" : "+r"(value))
+
+/* The same, and keeps the value where functions return it, so that it needn't be moved there. */
+#ifdef __x86_64__
+#    define HM_TO_RETURN(value) __asm__("" : "+a"(value))
+#else
+#    define HM_TO_RETURN(value) HM_FORGET(value)
+#endif
+
 /* Thread-local state must be reachable without a call and fit the static TLS surplus that dlopen leaves. */
 #define HM_TLS _Thread_local __attribute__((tls_model("initial-exec")))
 

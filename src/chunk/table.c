@@ -38,10 +38,10 @@ void table_enter(struct chunk_table *table, struct chunk *chunk)
     }
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        struct table_entry *entry = &table->entry[index];
         void *owner = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed);
-        atomic_store_explicit(&entry->map, chunk->map, memory_order_release);
-        atomic_store_explicit(&entry->owner, owner, memory_order_release);
+        atomic_store_explicit(&table->map[index], (uintptr_t)chunk->map - index * CHUNK_WINDOWS,
+                              memory_order_release);
+        atomic_store_explicit(&table->owner[index], owner, memory_order_release);
     }
 }
 
@@ -49,22 +49,22 @@ void table_clear(struct chunk_table *table, const struct chunk *chunk)
 {
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        atomic_store_explicit(&table->entry[index].owner, NULL, memory_order_relaxed);
-        atomic_store_explicit(&table->entry[index].map, NULL, memory_order_relaxed);
+        atomic_store_explicit(&table->owner[index], NULL, memory_order_relaxed);
+        atomic_store_explicit(&table->map[index], 0, memory_order_relaxed);
     }
 }
 
-static struct chunk *chunk_of_map(uint8_t *map)
+static struct chunk *chunk_of_map(uintptr_t map)
 {
-    return (struct chunk *)(void *)(map - offsetof(struct chunk, map));
+    return (struct chunk *)(map - offsetof(struct chunk, map));
 }
 
 struct chunk *table_find(struct chunk_table *table, uintptr_t addr)
 {
     uintptr_t index = index_of(table, addr);
     if (index < TABLE_CHUNKS) {
-        uint8_t *map = atomic_load_explicit(&table->entry[index].map, memory_order_acquire);
-        return map == NULL ? NULL : chunk_of_map(map);
+        uintptr_t map = atomic_load_explicit(&table->map[index], memory_order_acquire);
+        return map == 0 ? NULL : chunk_of_map(map + index * CHUNK_WINDOWS);
     }
     struct span *span = pagemap_get(table->pages, addr & ~(uintptr_t)(CHUNK_BYTES - 1));
     return span != NULL && span->kind == SPAN_CHUNK ? (struct chunk *)(void *)span : NULL;

@@ -17,17 +17,15 @@
  * has room. */
 #define TABLE_BIN_OFFSETS 512
 
-/* What the table says of a chunk: span.owner and map. */
-struct table_entry {
-    _Atomic(void *) owner;
-    _Atomic(uint8_t *) map;
-};
-
+/* Of each chunk in the window span.owner, and its map, less the number of its first window counted from `base`: so that any
+ * window's number leads to its byte. Metadata never lies so low that this is 0. Two arrays, because an index then is an
+ * address; what a small process touches of them lies beside `base` and `bin_offset`, which it touches anyway. */
 struct chunk_table {
     _Atomic uintptr_t base; /* first address of the window, 64 KiB aligned */
     struct pagemap *pages;
+    _Atomic(void *) owner[TABLE_CHUNKS];
     uint16_t bin_offset[TABLE_BIN_OFFSETS];
-    struct table_entry entry[TABLE_CHUNKS];
+    _Atomic(uintptr_t) map[TABLE_CHUNKS];
 };
 
 /* Where the bins lie in a thread heap: that of class c at first_bin + c * bin_bytes, the reject bin last. */
@@ -47,14 +45,6 @@ HM_INLINE uintptr_t table_granule(const struct chunk_table *table, uintptr_t add
 {
     uintptr_t offset = addr - HM_RACY_WORD(&table->base);
     return offset >> GRANULE_SHIFT | offset << (64 - GRANULE_SHIFT);
-}
-
-/* The entry of a granule inside the window. By bytes, which compilers fold into the address of the access. */
-HM_INLINE struct table_entry *table_entry(struct chunk_table *table, uintptr_t granule)
-{
-    uintptr_t bytes =
-        granule / (CHUNK_GRANULES / sizeof(struct table_entry)) & ~(sizeof(struct table_entry) - 1);
-    return (struct table_entry *)(void *)((char *)table->entry + bytes);
 }
 
 #endif

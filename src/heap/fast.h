@@ -24,9 +24,12 @@ HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
 {
     uintptr_t top = fast_bin(heap, offset)->top;
     void *block = fast_entry(heap, top)->block;
+    HM_TO_RETURN(block);
     if (HM_LIKELY(block != NULL)) {
+        HM_FORGET(top);
         uint8_t *mark = fast_entry(heap, top)->mark;
-        fast_bin(heap, offset)->top = top - sizeof(struct entry);
+        HM_FORGET(offset);
+        fast_bin(heap, offset)->top -= sizeof(struct entry);
         if (HM_UNLIKELY(!mark_to_user(mark))) {
             diagnose_race(block);
         }
@@ -37,10 +40,11 @@ HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
 /* The caller knows that there is room. */
 HM_INLINE void fast_push(struct theap *heap, struct bin *bin, uintptr_t top, void *block, uint8_t *mark)
 {
-    top += sizeof(struct entry);
-    fast_entry(heap, top)->block = block;
-    fast_entry(heap, top)->mark = mark;
-    bin->top = top;
+    fast_entry(heap, top)[1].block = block;
+    HM_FORGET(top);
+    fast_entry(heap, top)[1].mark = mark;
+    HM_FORGET(bin);
+    bin->top += sizeof(struct entry);
     mark_to_cached(mark);
 }
 
@@ -79,11 +83,11 @@ HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
     if (HM_UNLIKELY(granule >= TABLE_CHUNKS * CHUNK_GRANULES)) {
         return false;
     }
-    const struct table_entry *entry = table_entry(&core->table, granule);
-    if (HM_UNLIKELY(HM_RACY_WORD(&entry->owner) != (uintptr_t)heap)) {
+    uintptr_t index = granule / CHUNK_GRANULES;
+    if (HM_UNLIKELY(HM_RACY_WORD(&core->table.owner[index]) != (uintptr_t)heap)) {
         return false;
     }
-    uint8_t *mark = (uint8_t *)HM_RACY_WORD(&entry->map) + granule % CHUNK_GRANULES / 2;
+    uint8_t *mark = (uint8_t *)(HM_RACY_WORD(&core->table.map[index]) + granule / 2);
     uintptr_t value = HM_RACY_BYTE(mark);
     struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
     uintptr_t top = bin->top;

@@ -44,9 +44,10 @@ static struct chunk *fast_find(uintptr_t addr)
     if (granule >= TABLE_CHUNKS * CHUNK_GRANULES) {
         return NULL;
     }
-    struct table_entry *entry = table_entry(table, granule);
-    struct chunk *owner = atomic_load(&entry->owner);
-    cr_assert(owner == NULL || atomic_load(&entry->map) == owner->map);
+    uintptr_t index = granule / CHUNK_GRANULES;
+    struct chunk *owner = atomic_load(&table->owner[index]);
+    cr_assert(owner == NULL || atomic_load(&table->map[index]) + granule / 2 ==
+                                   (uintptr_t)&owner->map[granule % CHUNK_GRANULES / 2]);
     return owner;
 }
 
