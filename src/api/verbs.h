@@ -31,7 +31,8 @@ HM_INLINE void verb_clear(void *block, size_t bytes)
 {
     typedef uint64_t granule __attribute__((vector_size(GRANULE_BYTES), may_alias));
     granule *at = block;
-    const granule zero = {0, 0};
+    granule zero = {0, 0};
+    HM_FORGET_VECTOR(zero); /* or it is made anew for each store */
     switch ((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES) {
 #define VERBS_CLEAR(n)                                                                                       \
 case (n) + 1:                                                                                                \

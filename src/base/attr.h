@@ -21,7 +21,16 @@
  * access, or an addition into memory, instead of keeping the sum in a register. */
 #define HM_FORGET(value) __asm__("" : "+r"(value))
 
-/* The same, and keeps the value where functions return it, so that it needn't be moved there. */
+/* The same for a vector of 16 bytes. */
+#if defined(__x86_64__)
+#    define HM_FORGET_VECTOR(value) __asm__("" : "+x"(value))
+#elif defined(__aarch64__)
+#    define HM_FORGET_VECTOR(value) __asm__("" : "+w"(value))
+#else
+#    define HM_FORGET_VECTOR(value) ((void)0)
+#endif
+
+/* The same as HM_FORGET, and keeps the value where functions return it, so that it needn't be moved there. */
 #ifdef __x86_64__
 #    define HM_TO_RETURN(value) __asm__("" : "+a"(value))
 #else

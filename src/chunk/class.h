@@ -1,7 +1,7 @@
 /* Size classes, and the byte codes that stand for them in a chunk's map.
  *
- * A class is a block size. Classes 0..44 are every number of granules from 2 to 46 (32 to 736 bytes); 45..79
- * go on to 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of
+ * A class is a block size. Classes 0..44 serve every number of granules from 1 to 45, one each, so that a request's bin is
+ * found by rounding it up (16 bytes get 32, the smallest block, as 32 bytes do); 45..79 go on from 768 bytes to 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of
  * their own that a thread may keep for reuse.
  *
  * A code is what the map of a chunk holds for a block: class and, for classes 0..44, the parity of the
@@ -15,13 +15,14 @@
 
 #define GRANULE_BYTES     16u
 #define GRANULE_SHIFT     4u
-#define CLASS_EXACT       45u /* classes below: one more granule each */
+#define CLASS_EXACT       45u /* classes below: one more granule requested each */
+#define CLASS_EXACT_BYTES 720u
 #define CLASS_IN_CHUNK    80u /* classes below lie in chunks */
 #define CLASS_COUNT       108u
 #define CLASS_MIN_BYTES   32u
 #define CLASS_CHUNK_BYTES 16384u  /* largest block in a chunk */
 #define CLASS_MAX_BYTES   262144u /* largest class */
-#define CLASS_FAST_BYTES  1024u   /* largest request that the thread heap's own table serves */
+#define CLASS_FAST_BYTES  1024u   /* largest request that the fast path serves */
 
 #define CODE_CACHED 0x80u
 #define CODE_LARGE  91u /* code of class CLASS_EXACT */
@@ -30,6 +31,10 @@
 
 /* Bytes of a block of the class. */
 extern const uint32_t class_bytes[CLASS_COUNT];
+
+/* From CLASS_EXACT_BYTES to CLASS_FAST_BYTES there is a class for each step, counted from here. */
+#define CLASS_FAST_FROM 705u
+#define CLASS_FAST_STEP 64u
 
 /* The smallest class for a request, by 128 bytes up to CLASS_CHUNK_BYTES and by 4 KiB above (class_of). */
 #define CLASS_STEP_SMALL 128u
@@ -40,11 +45,11 @@ extern const uint8_t class_by_large_step[CLASS_MAX_BYTES / CLASS_STEP_LARGE + 1]
 /* The smallest class that holds `bytes`; bytes <= CLASS_MAX_BYTES. 0 counts as 1. */
 HM_INLINE unsigned class_of(size_t bytes)
 {
-    if (bytes <= 736) {
-        return bytes <= CLASS_MIN_BYTES ? 0 : (unsigned)((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES) - 2;
+    if (bytes <= CLASS_EXACT_BYTES) {
+        return (unsigned)((bytes + GRANULE_BYTES - 1) / GRANULE_BYTES) - (bytes != 0);
     }
-    if (bytes <= 1024) {
-        return CLASS_EXACT + (unsigned)((bytes - 705) / 64);
+    if (bytes <= CLASS_FAST_BYTES) {
+        return CLASS_EXACT + (unsigned)((bytes - CLASS_FAST_FROM) / CLASS_FAST_STEP);
     }
     if (bytes <= CLASS_CHUNK_BYTES) {
         return class_by_small_step[(bytes + CLASS_STEP_SMALL - 1) / CLASS_STEP_SMALL];

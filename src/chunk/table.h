@@ -1,4 +1,4 @@
-/* Chunk table: from an address to its chunk's owner and map in one cache line, over a window of 16 GiB around the
+/* Chunk table: from an address to its chunk's owner and map in two loads, over a window of 16 GiB around the
  * first chunk; and from a map byte to the cache bin of its block.
  *
  * It is an accelerator over the page map, which knows every chunk: outside the window the page map is asked. The

@@ -48,13 +48,31 @@ HM_INLINE void fast_push(struct theap *heap, struct bin *bin, uintptr_t top, voi
     mark_to_cached(mark);
 }
 
+/* The bin for a request of up to CLASS_EXACT_BYTES: that of its class, `nothing` for 0. */
+HM_INLINE uintptr_t fast_bin_of_exact(size_t bytes)
+{
+    return (bytes + GRANULE_BYTES - 1) & ~(uintptr_t)(GRANULE_BYTES - 1);
+}
+
+/* The bin for a request from there to CLASS_FAST_BYTES. */
+HM_INLINE uintptr_t fast_bin_of_step(size_t bytes)
+{
+    size_t steps = bytes - CLASS_FAST_FROM + (size_t)(CLASS_EXACT + 1) * CLASS_FAST_STEP;
+    return steps / (CLASS_FAST_STEP / sizeof(struct bin)) & ~(uintptr_t)(sizeof(struct bin) - 1);
+}
+
 /* A block of at least `bytes` for small requests, or NULL: then the medium or the general path is due. */
 HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
 {
-    if (HM_UNLIKELY(bytes > CLASS_FAST_BYTES)) {
+    uintptr_t offset;
+    if (HM_LIKELY(bytes <= CLASS_EXACT_BYTES)) {
+        offset = fast_bin_of_exact(bytes);
+    } else if (bytes <= CLASS_FAST_BYTES) {
+        offset = fast_bin_of_step(bytes);
+    } else {
         return NULL;
     }
-    return fast_pop(heap, heap->bin_offset[(bytes + GRANULE_BYTES - 1) / GRANULE_BYTES]);
+    return fast_pop(heap, offset);
 }
 
 /* The newest block of the class's bin; NULL when it is empty. */

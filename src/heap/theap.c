@@ -22,9 +22,6 @@ void theap_init(struct theap *heap, struct core *core, uint64_t secret)
     memset(heap, 0, sizeof *heap);
     heap->core = core;
     heap->ticks = THEAP_TICKS;
-    for (size_t g = 0; g <= CLASS_FAST_BYTES / GRANULE_BYTES; g++) {
-        heap->bin_offset[g] = (uint16_t)THEAP_BIN_OF(class_of(g * GRANULE_BYTES));
-    }
     lock_init(&heap->lock, LOCK_RANK_THEAP);
     holes_init(&heap->holes, secret);
     list_init(&heap->chunks);

@@ -68,11 +68,13 @@ struct theap_stats {
 #define THEAP_TICKS 512u
 
 struct theap {
-    struct entry none;               /* the bottom of every bin without an array */
-    uint64_t ticks;                  /* frees until then */
+    union {
+        struct entry none; /* the bottom of every bin without an array */
+        struct bin
+            nothing; /* where requests of 0 bytes look: no entries, no room. All zero for ever, as `none`. */
+    };
     struct bin bin[CLASS_COUNT + 1]; /* the last one is the reject bin: no entries, no room, for ever */
-    uint16_t bin_offset[CLASS_FAST_BYTES / GRANULE_BYTES +
-                        1]; /* from the heap to the bin, by granules requested */
+    uint64_t ticks;                  /* frees until one looks at the clock */
 
     struct core *core;
     struct lock lock;
@@ -95,10 +97,15 @@ struct theap {
 };
 
 static_assert(offsetof(struct theap, none) == 0, "top 0 leads to the entry `none`");
+static_assert(offsetof(struct theap, bin) == GRANULE_BYTES && sizeof(struct bin) == GRANULE_BYTES,
+              "a request rounded up to granules is its bin's distance from the heap");
 
 #define THEAP_FIRST_BIN      offsetof(struct theap, bin)
 #define THEAP_BIN_BYTES      sizeof(struct bin)
 #define THEAP_BIN_OF(class_) (THEAP_FIRST_BIN + (uintptr_t)(class_)*THEAP_BIN_BYTES)
+
+static_assert(sizeof(struct bin) == GRANULE_BYTES,
+              "a request rounded up to granules is its bin's distance from `nothing`");
 
 /* A zero-filled or recycled heap becomes usable by a thread. */
 void theap_init(struct theap *heap, struct core *core, uint64_t secret);

@@ -39,7 +39,7 @@ Test(carve, each_class_fills_a_chunk)
 
 Test(carve, no_more_than_wanted)
 {
-    cr_assert_eq(carve(3, 7, out), 7);
+    cr_assert_eq(carve(4, 7, out), 7);
     cr_assert_eq(atomic_load(&chunk->used), 7 * 5);
     cr_assert_eq(chunk->linked, CHUNK_GRANULES - 7 * 5);
     fixture_verify();
@@ -47,7 +47,7 @@ Test(carve, no_more_than_wanted)
 
 Test(carve, larger_classes_start_at_even_granules)
 {
-    carve(1, 1, out);
+    carve(2, 1, out);
     cr_assert_eq(carve(CLASS_EXACT, 3, out), 3);
     cr_assert_eq(out[2].block, granule_memory(4), "the odd granule is left out");
     cr_assert_eq(chunk_dead(chunk), 1);
@@ -135,7 +135,7 @@ Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
     for (size_t align = 32; align <= CHUNK_BYTES / 4; align *= 2) {
         for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 7) {
             struct entry first;
-            cr_assert_eq(carve(1, 1, &first), 1);
+            cr_assert_eq(carve(2, 1, &first), 1);
             unsigned granule = chunk_granule(chunk, (uintptr_t)first.block) + 3;
             cr_assert(carve_aligned(&holes, chunk, granule, class, align, out, &zero));
             cr_assert_eq((uintptr_t)out[0].block % align, 0);
@@ -222,7 +222,7 @@ Test(carve, sweep_changes_nothing_when_nothing_died)
 
 Test(carve, sweep_remembers_what_it_could_not_use)
 {
-    carve(1, 3, out);
+    carve(2, 3, out);
     /* Three granules, of which two get a block again, and one stays dead. */
     fixture_kill(&out[1]);
     carve_sweep(&holes, chunk);

@@ -73,9 +73,9 @@ Test(chunk, neighbours_are_told_apart)
 {
     struct block block;
     clear();
-    place(0, 1, 0);
-    place(3, 0, 0);
-    place(5, 40, 0);
+    place(0, 2, 0);
+    place(3, 1, 0);
+    place(5, 41, 0);
     cr_assert(chunk_block_at(chunk, 2, &block) && block.start == 0);
     cr_assert(chunk_block_at(chunk, 3, &block) && block.start == 3);
     cr_assert(chunk_block_at(chunk, 4, &block) && block.start == 3);
@@ -105,7 +105,7 @@ Test(chunk, dead_is_what_is_neither_used_nor_linked)
     cr_assert_eq(chunk_dead(chunk), 0);
     clear();
     cr_assert_eq(chunk_dead(chunk), CHUNK_GRANULES);
-    place(0, 10, 0);
+    place(0, 11, 0);
     cr_assert_eq(chunk_dead(chunk), CHUNK_GRANULES - 12);
 }
 
@@ -120,7 +120,7 @@ Test(chunk, a_remote_free_between_its_steps_makes_no_negative_dead)
 static void broken(void *change)
 {
     clear();
-    place(0, 10, 0);
+    place(0, 11, 0);
     ((void (*)(void))change)();
     chunk_verify(chunk);
 }

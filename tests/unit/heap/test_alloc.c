@@ -22,7 +22,7 @@ Test(alloc, each_size_is_usable_aligned_and_its_own)
 
 Test(alloc, every_alignment_for_small_and_large_sizes)
 {
-    static const size_t sizes[] = {0,    1,     16,    33,    100,   736,    737,    1000,
+    static const size_t sizes[] = {0,    1,     16,    33,    100,   720,    721,    1000,
                                    4096, 10000, 16384, 16385, 70000, 300000, 3000000};
     for (size_t align = 1; align <= 4 * MIB; align *= 2) {
         void *blocks[15];

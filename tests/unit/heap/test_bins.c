@@ -4,6 +4,7 @@ TestSuite(bins, .init = fixture_setup, .fini = fixture_teardown);
 
 Test(bins, a_new_bin_is_empty_and_full)
 {
+    cr_assert_null(fast_pop(a, fast_bin_of_exact(0)));
     for (unsigned class = 0; class <= CLASS_COUNT; class ++) {
         cr_assert_eq(a->bin[class].top, a->bin[class].limit);
         cr_assert_null(fast_pop(a, THEAP_BIN_OF(class)));

@@ -1,14 +1,17 @@
+#include "heap/fast.h"
 #include "heap_fixture.h"
 
 TestSuite(theap, .init = fixture_setup, .fini = fixture_teardown);
 
-#define CLASS_100 5u /* 112 bytes */
+#define CLASS_100 6u /* 112 bytes */
 
 Test(theap, requests_lead_to_the_bin_of_their_class)
 {
-    for (size_t bytes = 0; bytes <= CLASS_FAST_BYTES; bytes++) {
-        size_t granules = (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES;
-        cr_assert_eq(a->bin_offset[granules], THEAP_BIN_OF(class_of(bytes)), "%zu bytes", bytes);
+    for (size_t bytes = 1; bytes <= CLASS_EXACT_BYTES; bytes++) {
+        cr_assert_eq(fast_bin(a, fast_bin_of_exact(bytes)), &a->bin[class_of(bytes)], "%zu bytes", bytes);
+    }
+    for (size_t bytes = CLASS_EXACT_BYTES + 1; bytes <= CLASS_FAST_BYTES; bytes++) {
+        cr_assert_eq(fast_bin(a, fast_bin_of_step(bytes)), &a->bin[class_of(bytes)], "%zu bytes", bytes);
     }
 }
 
