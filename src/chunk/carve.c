@@ -23,11 +23,29 @@ static bool use_fresh(struct chunk *chunk, unsigned start, unsigned end)
 
 void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
 {
-    atomic_store_explicit(&chunk->used, 0, memory_order_relaxed);
+    HM_CHECK(chunk_used(chunk) == 0, "a new chunk has no blocks");
     chunk->linked = 0;
     chunk->swept_dead = 0;
     chunk->fresh = zero ? 0 : CHUNK_GRANULES;
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
+}
+
+/* Makes `count` blocks from granule `start` on. The code of a block at an odd granule is one more than at an even one; those
+ * of classes that don't tell start at even granules only. */
+static void mark_cached(struct chunk *chunk, unsigned class, unsigned start, unsigned count,
+                        struct entry *out)
+{
+    const size_t granules = class_granules(class);
+    const unsigned code = class_code(class, 0) | CODE_CACHED;
+    char *block = (char *)chunk_address(chunk, start);
+    size_t granule = start;
+    for (struct entry *entry = out + count; entry-- > out; granule += granules) {
+        uint8_t *mark = chunk->map + granule / 2;
+        entry->block = block;
+        entry->mark = mark;
+        mark_store(mark, code + granule % 2);
+        block += granules * GRANULE_BYTES;
+    }
 }
 
 unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class,
@@ -42,14 +60,9 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
     unsigned count = start < end ? (end - start) / granules : 0;
     count = count < want ? count : want;
     unsigned stop = start + count * granules;
-    for (unsigned i = count, g = start; i-- > 0; g += granules) {
-        uint8_t *mark = &chunk->map[g / 2];
-        out[i].block = (void *)chunk_address(chunk, g);
-        out[i].mark = mark;
-        mark_store(mark, class_code(class, g % 2) | CODE_CACHED);
-    }
+    mark_cached(chunk, class, start, count, out);
     if (count > 0) {
-        atomic_fetch_add_explicit(&chunk->used, count * granules, memory_order_relaxed);
+        chunk_keep(chunk, count * granules);
         *zero = use_fresh(chunk, start, stop);
         link_rest(holes, chunk, stop, end);
     } else {
@@ -72,7 +85,7 @@ bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, u
     holes_remove(holes, chunk, granule);
     uint8_t *mark = &chunk->map[start / 2];
     mark_store(mark, class_code(class, start % 2) | CODE_CACHED);
-    atomic_fetch_add_explicit(&chunk->used, granules, memory_order_relaxed);
+    chunk_keep(chunk, granules);
     out->block = (void *)chunk_address(chunk, start);
     out->mark = mark;
     /* What is skipped in front counts as used up: `fresh` is one border, not a set. */

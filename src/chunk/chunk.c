@@ -59,8 +59,8 @@ bool chunk_block_at(const struct chunk *chunk, unsigned granule, struct block *b
 
 void chunk_verify(const struct chunk *chunk)
 {
-    /* Read before the map: a remote free marks first and subtracts then. */
-    unsigned used = atomic_load_explicit(&chunk->used, memory_order_acquire);
+    /* Read before the map: a remote free marks first and counts then. */
+    unsigned used = atomic_load(&chunk->kept) - atomic_load(&chunk->gone);
     unsigned end = 0;
     unsigned blocks = 0;
     unsigned windows_with_holes = 0;

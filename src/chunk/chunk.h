@@ -11,8 +11,12 @@
  *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free
  * show.
  *
- * Equations: used >= granules of all blocks in the map, with equality when no remote free is between its two
- * steps (mark, then subtract); granules of all blocks + linked <= CHUNK_GRANULES; the rest is dead. Only a
+ * `used`, the granules of blocks, is kept as a difference, so that the owner needs no atomic operation for what it
+ * frees itself: `kept` is what the owner carved and has not taken back, changed under its lock; `gone` is what
+ * others freed of that since the descriptor was made. Both may wrap, their difference doesn't.
+ *
+ * Equations: used = kept - gone; used >= granules of all blocks in the map, with equality when no remote free is
+ * between its two steps (mark, then count); granules of all blocks + linked <= CHUNK_GRANULES; the rest is dead. Only a
  * chunk whose `used` is 0 may be given back, under its owner's lock: then nobody is between the two steps,
  * and everything that a remote freer does afterwards is a hint that may come late or never. */
 #ifndef HM_CHUNK_CHUNK_H
@@ -32,13 +36,15 @@
 
 struct chunk {
     struct span span;      /* link: the owner's chunks; age: the owner's list of chunks as dead as this one */
-    _Atomic uint32_t used; /* granules of blocks */
-    uint32_t linked;       /* granules of linked holes; owner's lock */
-    uint32_t fresh;        /* from this granule on, memory is zero but for hole records; owner's lock */
-    uint32_t swept_dead;   /* dead granules that the last sweep couldn't use; owner's lock */
-    uint32_t counted;      /* of `used`, what the owner's sum has; owner's lock */
-    uint32_t bucket;       /* which list span.age is on; owner's lock */
-    _Atomic bool announced;   /* in some thread heap's inbox */
+    _Atomic uint32_t kept; /* changed under the owner's lock */
+    _Atomic uint32_t gone;
+    uint32_t linked;        /* granules of linked holes; owner's lock */
+    uint32_t fresh;         /* from this granule on, memory is zero but for hole records; owner's lock */
+    uint32_t swept_dead;    /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t counted;       /* of `used`, what the owner's sum has; owner's lock */
+    uint32_t bucket;        /* which list span.age is on; owner's lock */
+    uint32_t review_used;   /* when `used` is no more than that, the bucket may have changed; owner's lock */
+    _Atomic bool announced; /* in some thread heap's inbox */
     struct chunk *inbox_next; /* written by whoever set `announced` */
     struct slab *slab;        /* where the descriptor comes from */
     _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];
@@ -99,11 +105,48 @@ HM_INLINE bool mark_take(uint8_t *mark, unsigned code)
     return __atomic_compare_exchange_n(mark, &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+/* Exact under the owner's lock; else a hint. */
+HM_INLINE uint32_t chunk_used(const struct chunk *chunk)
+{
+    uint32_t kept = atomic_load_explicit(&chunk->kept, memory_order_relaxed);
+    return kept - atomic_load_explicit(&chunk->gone, memory_order_relaxed);
+}
+
+/* Carved. Owner's lock held. */
+HM_INLINE void chunk_keep(struct chunk *chunk, uint32_t granules)
+{
+    uint32_t kept = atomic_load_explicit(&chunk->kept, memory_order_relaxed);
+    atomic_store_explicit(&chunk->kept, kept + granules, memory_order_relaxed);
+}
+
+/* Taken back by the owner, whose lock is held; the caller subtracts the same from the owner's sum. Then it has to look
+ * at `used` after a full fence: either it or who counts in `gone` meanwhile sees that the chunk has become unused. */
+HM_INLINE void chunk_lower(struct chunk *chunk, uint32_t granules)
+{
+    chunk_keep(chunk, 0u - granules);
+    chunk->counted -= granules;
+}
+
+/* Counts granules that another thread freed; returns what `used` has become, at least if nobody else will see it
+ * become 0. */
+HM_INLINE uint32_t chunk_lose(struct chunk *chunk, uint32_t granules)
+{
+    uint32_t gone = atomic_fetch_add(&chunk->gone, granules) + granules;
+    return atomic_load(&chunk->kept) - gone;
+}
+
+/* The chunk of a block, by where its map byte is. */
+HM_INLINE struct chunk *chunk_of_mark(const void *block, uint8_t *mark)
+{
+    uint8_t *map = mark - ((uintptr_t)block & (CHUNK_BYTES - 1)) / (CHUNK_BYTES / CHUNK_WINDOWS);
+    return (struct chunk *)(void *)(map - offsetof(struct chunk, map));
+}
+
 /* Dead granules: free, but in no hole. While a remote free is between its two steps, a sweep may have linked
  * what still counts as used. */
 HM_INLINE unsigned chunk_dead(const struct chunk *chunk)
 {
-    unsigned taken = atomic_load_explicit(&chunk->used, memory_order_relaxed) + chunk->linked;
+    unsigned taken = chunk_used(chunk) + chunk->linked;
     return taken < CHUNK_GRANULES ? CHUNK_GRANULES - taken : 0;
 }
 

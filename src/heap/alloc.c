@@ -143,10 +143,11 @@ static void shrink_in_chunk(struct theap *heap, const struct place *place, unsig
     mark_store(place->mark, class_code(class, place->granule % 2));
     if (owns(heap, place->chunk)) {
         lock_acquire(&heap->lock);
-        theap_settle_locked(heap, place->chunk, died);
+        theap_lower_locked(heap, place->chunk, died);
+        theap_settle_locked(heap, &place->chunk, 1);
         lock_release(&heap->lock);
     } else {
-        remote_settled(place->chunk, atomic_fetch_sub(&place->chunk->used, died) - died);
+        remote_settled(place->chunk, chunk_lose(place->chunk, died));
     }
 }
 
@@ -161,7 +162,7 @@ static bool grow_in_chunk(struct theap *heap, const struct place *place, unsigne
     bool grown = carve_extension(&heap->holes, place->chunk, from, to);
     if (grown) {
         mark_store(place->mark, class_code(class, place->granule % 2));
-        atomic_fetch_add(&place->chunk->used, to - from);
+        chunk_keep(place->chunk, to - from);
         theap_rebucket_locked(heap, place->chunk);
     }
     lock_release(&heap->lock);

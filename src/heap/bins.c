@@ -93,11 +93,6 @@ void bins_advance(struct theap *heap, unsigned class, unsigned count)
     HM_ASSERT(heap->bin[class].top <= heap->bin[class].limit, "a bin's top is at most its limit");
 }
 
-static uintptr_t chunk_base(const struct entry *entry)
-{
-    return (uintptr_t)entry->block & ~(uintptr_t)(CHUNK_BYTES - 1);
-}
-
 /* An entry that a fork may have torn counts only if it is one of a cached block, of this heap and class. */
 static bool entry_is_whole(const struct theap *heap, unsigned class, const struct entry *entry,
                            const struct chunk *chunk)
@@ -118,32 +113,118 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
-/* Entries of one chunk in a row are settled together. */
+/* Clears the map bytes of the entries and lowers the chunks' counts, for entries of one chunk in a row at once. Returns
+ * how many such rows there were; their chunks to `touched`. */
+static unsigned clear_entries(unsigned class, const struct entry *entries, unsigned count,
+                              struct chunk **touched)
+{
+    const unsigned granules = class_granules(class);
+    struct chunk *chunk = chunk_of_mark(entries[0].block, entries[0].mark);
+    unsigned rows = 0;
+    unsigned dead = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct chunk *next = chunk_of_mark(entries[i].block, entries[i].mark);
+        if (HM_UNLIKELY(mark_load(entries[i].mark) == CODE_CACHED)) {
+            diagnose_race(entries[i].block);
+        }
+        mark_store(entries[i].mark, 0);
+        if (next != chunk) {
+            chunk_lower(chunk, dead);
+            touched[rows++] = chunk;
+            chunk = next;
+            dead = 0;
+        }
+        dead += granules;
+    }
+    chunk_lower(chunk, dead);
+    touched[rows++] = chunk;
+    return rows;
+}
+
+static void flush_trusted(struct theap *heap, unsigned class, const struct entry *entries, unsigned count)
+{
+    struct chunk *touched[BINS_MAX_CAPACITY];
+    size_t granules = (size_t)count * class_granules(class);
+    unsigned rows = clear_entries(class, entries, count, touched);
+    heap->flushed += granules;
+    stat_add(&heap->used, 0 - granules);
+    theap_settle_locked(heap, touched, rows);
+}
+
 static void flush_small(struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
                         bool trusted)
 {
-    unsigned granules = class_granules(class);
     lock_acquire(&heap->lock);
     stat_add(&heap->stats.flushes, 1);
-    for (unsigned i = 0; i < count;) {
-        uintptr_t base = chunk_base(&entries[i]);
-        struct chunk *chunk = table_find(&heap->core->table, base);
-        unsigned dead = 0;
-        for (; i < count && chunk_base(&entries[i]) == base; i++) {
-            if (trusted || entry_is_whole(heap, class, &entries[i], chunk)) {
-                if (HM_UNLIKELY(mark_load(entries[i].mark) == CODE_CACHED)) {
-                    diagnose_race(entries[i].block);
-                }
-                mark_store(entries[i].mark, 0);
-                dead += granules;
+    if (trusted) {
+        flush_trusted(heap, class, entries, count);
+    } else {
+        /* One at a time: an entry that was being moved may be there twice. */
+        for (unsigned i = 0; i < count; i++) {
+            const struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)entries[i].block);
+            if (entry_is_whole(heap, class, &entries[i], chunk)) {
+                flush_trusted(heap, class, &entries[i], 1);
             }
-        }
-        heap->flushed += dead;
-        if (dead > 0) {
-            theap_settle_locked(heap, chunk, dead);
         }
     }
     lock_release(&heap->lock);
+}
+
+static unsigned class_of_entry(const struct entry *entry)
+{
+    unsigned code = mark_load(entry->mark) & ~CODE_CACHED;
+    if (HM_UNLIKELY(code == 0)) {
+        diagnose_race(entry->block);
+    }
+    return code_class(code);
+}
+
+/* The class of a loose block, or CLASS_COUNT when a fork tore the entry. */
+static unsigned whole_class(const struct theap *heap, const struct entry *entry)
+{
+    const struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)entry->block);
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
+        if (entry_is_whole(heap, class, entry, chunk)) {
+            return class;
+        }
+    }
+    return CLASS_COUNT;
+}
+
+void bins_settle_loose(struct theap *heap, bool trusted)
+{
+    struct chunk *touched[THEAP_LOOSE_MAX];
+    unsigned rows = 0;
+    size_t dead = 0;
+    if (heap->loose_count == 0) {
+        return;
+    }
+    lock_acquire(&heap->lock);
+    for (size_t i = 0; i < heap->loose_count; i++) {
+        const struct entry *entry = &heap->loose[i];
+        unsigned class = trusted ? class_of_entry(entry) : whole_class(heap, entry);
+        if (class < CLASS_IN_CHUNK) {
+            dead += class_granules(class);
+            rows += clear_entries(class, entry, 1, touched + rows);
+        }
+    }
+    heap->loose_count = 0;
+    stat_add(&heap->used, 0 - dead);
+    theap_settle_locked(heap, touched, rows);
+    lock_release(&heap->lock);
+}
+
+void bins_settle(struct theap *heap, unsigned class, void *block, uint8_t *mark)
+{
+    if (class >= CLASS_IN_CHUNK) {
+        heap->large_cached -= class_bytes[class];
+        large_discard(heap->core, large_of_mark(mark));
+        return;
+    }
+    heap->loose[heap->loose_count++] = (struct entry){.block = block, .mark = mark};
+    if (heap->closed || heap->loose_count == THEAP_LOOSE_MAX) {
+        bins_settle_loose(heap, true);
+    }
 }
 
 static void flush_large(struct theap *heap, unsigned class, const struct entry *entries, unsigned count,

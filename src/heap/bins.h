@@ -25,6 +25,13 @@ unsigned bins_count(struct theap *heap, unsigned class);
  * theap_drop_bins. */
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);
 
+/* Takes a block that is marked cached for which there is no room in a bin: back to its chunk, soon, together with others, or
+ * to the page heap. */
+void bins_settle(struct theap *heap, unsigned class, void *block, uint8_t *mark);
+
+/* The loose blocks go to their chunks. `trusted` as in theap_drop_bins. */
+void bins_settle_loose(struct theap *heap, bool trusted);
+
 /* Gives all arrays back; all bins are empty. */
 void bins_discard_arrays(struct theap *heap);
 

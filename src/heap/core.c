@@ -336,6 +336,9 @@ static void verify_bins(struct theap *heap)
         HM_CHECK(bottom->block == NULL, "a bin's bottom is zero");
         large += class >= CLASS_IN_CHUNK ? (size_t)count * class_bytes[class] : 0;
     }
+    for (size_t i = 0; i < heap->loose_count; i++) {
+        HM_CHECK((mark_load(heap->loose[i].mark) & CODE_CACHED) != 0, "loose blocks are marked cached");
+    }
     HM_CHECK(heap->large_cached == large, "large_cached is the sum of the large blocks in bins");
 }
 

@@ -8,7 +8,7 @@ bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code)
     if (!mark_take(mark, code)) {
         return false;
     }
-    remote_settled(chunk, atomic_fetch_sub(&chunk->used, granules) - granules);
+    remote_settled(chunk, chunk_lose(chunk, granules));
     return true;
 }
 
@@ -76,7 +76,7 @@ static bool release_from(struct theap *owner, struct chunk *chunk)
 {
     lock_acquire(&owner->lock);
     bool owned = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == owner;
-    if (owned && atomic_load(&chunk->used) == 0) {
+    if (owned && chunk_used(chunk) == 0) {
         theap_release_locked(owner, chunk);
     }
     /* Most often the chunk is in the inbox; a chunk that is gone should not stay there. */
@@ -91,7 +91,7 @@ static void release_unused(struct chunk *chunk)
     /* Again when another heap adopted the chunk meanwhile. */
     do {
         owner = atomic_load_explicit(&chunk->span.owner, memory_order_acquire);
-    } while (owner != NULL && atomic_load(&chunk->used) == 0 && !release_from(owner, chunk));
+    } while (owner != NULL && chunk_used(chunk) == 0 && !release_from(owner, chunk));
     if (owner != NULL) {
         pageheap_tick(&owner->core->pages);
     }

@@ -2,7 +2,8 @@
  *
  * Steps, in this order; every one may be arbitrarily late:
  *  1. mark     compare-and-swap the block's map byte from user to 0; whoever fails has a double free;
- *  2. subtract the block's granules from chunk.used; from here on the block no longer keeps its chunk;
+ *  2. count    add the block's granules to chunk.gone; from here on the block no longer keeps its chunk. Only then look
+ * at chunk.kept, to see what is left of `used`, their difference;
  *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it.
  * If the chunk is nobody's, clear the flag and look again; if the owner changed meanwhile, take that inbox
  * and announce all of it anew;
@@ -13,14 +14,15 @@
  * clears `announced` (exchange), and only then reads `used`; a chunk that is someone else's by now is
  * announced to that heap, one that is nobody's is dropped. Whoever makes a chunk no longer a heap's (release,
  * adoption) changes the owner first and looks into the old owner's inbox then. The two pairs "change owner,
- * look into the inbox" and "push, look at the owner" are sequentially consistent.
+ * look into the inbox" and "push, look at the owner" are sequentially consistent; so are "lower `kept`, look at `gone`"
+ * of the owner and "count in `gone`, look at `kept`" of step 2.
  *
  * Why it is safe: a chunk is given back only under its owner's lock with used == 0, when no block is left and
  * nobody is between 1 and 2. Steps 3 and 4 look at descriptors and heaps, which are type stable, and change
  * nothing but hints: an announcement of a recycled descriptor costs its new owner one look. Descriptors are
  * purged only while their purger holds `announced`, so that none can be linked meanwhile. Why nothing is
- * lost: whoever brings `used` to 0 tries to give the chunk back, and the owner does the same after each of
- * its own subtractions. tests/protocol/ holds the model that is searched exhaustively. */
+ * lost: of those who count the last blocks, owner and others, at least one sees that `used` has become 0, and tries to give
+ * the chunk back. tests/protocol/ holds the model that is searched exhaustively. */
 #ifndef HM_HEAP_REMOTE_H
 #define HM_HEAP_REMOTE_H
 
@@ -30,7 +32,7 @@
  * meanwhile). */
 bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code);
 
-/* Steps 3 and 4 after granules were subtracted; `left` is what `used` became. */
+/* Steps 3 and 4 after granules were counted; `left` is what `used` became. */
 void remote_settled(struct chunk *chunk, unsigned left);
 
 /* Unlinks the first chunk of a list taken from an inbox, which may be announced again from here on; returns

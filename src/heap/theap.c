@@ -39,10 +39,10 @@ static struct chunk *chunk_of_age(struct list *node)
     return LIST_ENTRY(node, struct chunk, span.age);
 }
 
-static unsigned bucket_of(const struct chunk *chunk)
+/* By the dead granules that the last sweep left none of. */
+static unsigned bucket_of(unsigned dead)
 {
-    unsigned dead = chunk_dead(chunk);
-    return dead <= chunk->swept_dead ? 0 : bits_log2(dead - chunk->swept_dead);
+    return dead == 0 ? 0 : bits_log2(dead);
 }
 
 static void unbucket(struct theap *heap, struct chunk *chunk)
@@ -55,9 +55,19 @@ static void unbucket(struct theap *heap, struct chunk *chunk)
 
 static void enter_bucket(struct theap *heap, struct chunk *chunk)
 {
-    chunk->bucket = bucket_of(chunk);
     list_push_back(&heap->bucket[chunk->bucket], &chunk->span.age);
     heap->buckets |= 1u << chunk->bucket;
+}
+
+/* The chunk's bucket, and the `used` below which it becomes another. */
+static unsigned find_bucket(struct chunk *chunk, uint32_t used)
+{
+    unsigned taken = used + chunk->linked + chunk->swept_dead;
+    unsigned dead = taken < CHUNK_GRANULES ? CHUNK_GRANULES - taken : 0;
+    unsigned bucket = bucket_of(dead);
+    unsigned until = (2u << bucket) - dead;
+    chunk->review_used = used > until ? used - until : 0;
+    return bucket;
 }
 
 /* Remote frees are seen here, some time later. */
@@ -69,9 +79,12 @@ static void count_used(struct theap *heap, struct chunk *chunk, uint32_t used)
 
 void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
 {
-    count_used(heap, chunk, atomic_load_explicit(&chunk->used, memory_order_relaxed));
-    if (bucket_of(chunk) != chunk->bucket) {
+    uint32_t used = chunk_used(chunk);
+    count_used(heap, chunk, used);
+    unsigned bucket = find_bucket(chunk, used);
+    if (bucket != chunk->bucket) {
         unbucket(heap, chunk);
+        chunk->bucket = bucket;
         enter_bucket(heap, chunk);
     }
 }
@@ -79,8 +92,9 @@ void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
 static void own_chunk(struct theap *heap, struct chunk *chunk)
 {
     list_push_back(&heap->chunks, &chunk->span.link);
+    chunk->bucket = find_bucket(chunk, chunk_used(chunk));
     enter_bucket(heap, chunk);
-    count_used(heap, chunk, atomic_load_explicit(&chunk->used, memory_order_relaxed));
+    count_used(heap, chunk, chunk_used(chunk));
     stat_add(&heap->chunk_count, 1);
     atomic_store(&chunk->span.owner, heap);
     table_enter(&heap->core->table, chunk);
@@ -108,7 +122,7 @@ static void check_empty(const struct chunk *chunk)
 void theap_release_locked(struct theap *heap, struct chunk *chunk)
 {
     struct core *core = heap->core;
-    HM_ASSERT(atomic_load(&chunk->used) == 0, "only an unused chunk is given back");
+    HM_ASSERT(chunk_used(chunk) == 0, "only an unused chunk is given back");
     disown_chunk(heap, chunk);
     check_empty(chunk);
     stat_add(&heap->stats.chunks_released, 1);
@@ -118,9 +132,9 @@ void theap_release_locked(struct theap *heap, struct chunk *chunk)
     core_chunk_put(core, chunk);
 }
 
-void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granules)
+static void review(struct theap *heap, struct chunk *chunk)
 {
-    if (atomic_fetch_sub(&chunk->used, granules) != granules) {
+    if (chunk_used(chunk) != 0) {
         theap_rebucket_locked(heap, chunk);
         return;
     }
@@ -128,6 +142,30 @@ void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granu
     /* Whoever makes a chunk no longer the heap's looks into the inbox after that: if it stayed there, nobody would
      * hear of remote frees in the chunk's next life until this heap's next drain. */
     theap_drain_locked(heap);
+}
+
+void theap_settle_locked(struct theap *heap, struct chunk *const *chunks, unsigned count)
+{
+    if (!HM_TSAN) {
+        atomic_thread_fence(memory_order_seq_cst);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (HM_TSAN) {
+            /* What TSan, which knows no fences, takes in its place. */
+            atomic_fetch_add(&chunks[i]->gone, 0);
+        }
+        /* One of those before may have taken this one along, through the inbox or because it's the same. */
+        bool due = chunk_used(chunks[i]) <= chunks[i]->review_used;
+        if (due && atomic_load_explicit(&chunks[i]->span.owner, memory_order_relaxed) == heap) {
+            review(heap, chunks[i]);
+        }
+    }
+}
+
+void theap_lower_locked(struct theap *heap, struct chunk *chunk, unsigned granules)
+{
+    chunk_lower(chunk, granules);
+    stat_add(&heap->used, (size_t)0 - granules);
 }
 
 void theap_drain_locked(struct theap *heap)
@@ -140,7 +178,7 @@ void theap_drain_locked(struct theap *heap)
             list = remote_unlink(chunk);
             if (atomic_load_explicit(&chunk->span.owner, memory_order_acquire) != heap) {
                 remote_announce(chunk);
-            } else if (atomic_load(&chunk->used) == 0) {
+            } else if (chunk_used(chunk) == 0) {
                 theap_release_locked(heap, chunk);
             } else {
                 theap_rebucket_locked(heap, chunk);
@@ -156,7 +194,7 @@ void theap_tidy_locked(struct theap *heap)
     for (struct list *node = heap->chunks.next; node != &heap->chunks; node = next) {
         struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
         next = node->next;
-        if (atomic_load(&chunk->used) == 0) {
+        if (chunk_used(chunk) == 0) {
             theap_release_locked(heap, chunk);
         }
     }
@@ -215,7 +253,7 @@ static bool take_chunks(struct theap *heap, struct theap *orphan, unsigned granu
     theap_drain_locked(orphan);
     while (!list_empty(&orphan->chunks)) {
         struct chunk *chunk = LIST_ENTRY(orphan->chunks.next, struct chunk, span.link);
-        if (atomic_load(&chunk->used) == 0) {
+        if (chunk_used(chunk) == 0) {
             theap_release_locked(orphan, chunk);
             continue;
         }
@@ -432,25 +470,11 @@ static void drop_when_much_was_freed(struct theap *heap)
     }
 }
 
-static void settle_one(struct theap *heap, unsigned class, void *block, uint8_t *mark)
-{
-    if (class >= CLASS_IN_CHUNK) {
-        heap->large_cached -= class_bytes[class];
-        large_discard(heap->core, large_of_mark(mark));
-        return;
-    }
-    lock_acquire(&heap->lock);
-    struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)block);
-    mark_store(mark, 0);
-    theap_settle_locked(heap, chunk, class_granules(class));
-    lock_release(&heap->lock);
-}
-
 void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
     theap_follow_mode(heap);
     if (heap->closed) {
-        settle_one(heap, class, block, mark);
+        bins_settle(heap, class, block, mark);
         return;
     }
     unsigned count = bins_count(heap, class);
@@ -463,7 +487,7 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
         room = heap->info[class].capacity;
     }
     if (room == 0) {
-        settle_one(heap, class, block, mark);
+        bins_settle(heap, class, block, mark);
         return;
     }
     struct entry *end = bins_end(heap, class);
@@ -477,6 +501,7 @@ void theap_drop_bins(struct theap *heap, bool trusted)
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         bins_flush(heap, class, bins_count(heap, class), trusted);
     }
+    bins_settle_loose(heap, trusted);
     if (!trusted) {
         /* The count may be torn too. */
         heap->large_cached = 0;

@@ -14,8 +14,8 @@
  * entry is a hint: see remote.h.
  *
  * Equations: every chunk on `chunks` has span.owner == this; chunk.used of all its chunks = blocks with users
- * + blocks in bins
- * (+ remote frees between their two steps); a bin's entries are all marked cached. */
+ * + blocks in bins + loose blocks (+ remote frees between their two steps); the entries of bins and the loose ones are
+ * all marked cached. */
 #ifndef HM_HEAP_THEAP_H
 #define HM_HEAP_THEAP_H
 
@@ -38,6 +38,8 @@ struct bin_info {
 };
 
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
+
+#define THEAP_LOOSE_MAX 16u /* few, as each may keep a chunk alive */
 
 #define THEAP_BUCKETS 13 /* chunks by log2 of their dead granules */
 
@@ -92,6 +94,9 @@ struct theap {
     size_t used;         /* granules of blocks in all chunks, as far as this heap has heard; likewise */
     size_t flushed;      /* granules flushed since the bins were dropped last */
     size_t large_cached; /* bytes of the large classes' blocks in bins; owner thread only */
+    /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */
+    struct entry loose[THEAP_LOOSE_MAX];
+    size_t loose_count;
     _Atomic(struct chunk *) inbox;
     struct theap_stats stats;
 };
@@ -129,9 +134,13 @@ void theap_drop_bins(struct theap *heap, bool trusted);
 /* Closes or opens the bins as the core's instrumented mode says. Owner thread only. */
 void theap_follow_mode(struct theap *heap);
 
-/* Subtracts granules that died in the chunk, and gives the chunk back if it was the last. Lock held, heap
- * owns the chunk. */
-void theap_settle_locked(struct theap *heap, struct chunk *chunk, unsigned granules);
+/* The owner's blocks of that many granules died in the chunk; theap_settle_locked must follow before the lock is released.
+ * Lock held, heap owns the chunk. */
+void theap_lower_locked(struct theap *heap, struct chunk *chunk, unsigned granules);
+
+/* Gives back those of the chunks that have become unused, and puts the others on the list for their dead granules. A
+ * chunk may be named several times. Lock held. */
+void theap_settle_locked(struct theap *heap, struct chunk *const *chunks, unsigned count);
 
 /* Puts the chunk on the list for its dead granules. Lock held. */
 void theap_rebucket_locked(struct theap *heap, struct chunk *chunk);

@@ -45,6 +45,10 @@
 #define NOBODY      0
 #define PLACES      (CHUNKS * WINDOWS)
 #define CHUNK_OF(w) ((w) / WINDOWS)
+#define USED(c)     (kept[c] - gone[c])
+#if WINDOWS == 2
+#define BLOCKS(c) ((mark[(c) * 2] != FREE) + (mark[(c) * 2 + 1] != FREE))
+#endif
 
 /* A map byte. */
 #define FREE   0
@@ -59,7 +63,8 @@
 /* The allocator's words. Heaps are numbered from 1; a chunk on a list is its number + 1. */
 byte mark[PLACES];
 byte owner[CHUNKS];
-byte used[CHUNKS];
+byte kept[CHUNKS]; /* `used` is kept - gone: */
+byte gone[CHUNKS];
 bool announced[CHUNKS];
 byte inbox_next[CHUNKS];
 bool pooled[CHUNKS];
@@ -74,7 +79,7 @@ bool freeing[FREERS];
 
 /* For the properties alone. */
 byte operations;      /* under way */
-byte between[CHUNKS]; /* freers between mark and subtract */
+byte between[CHUNKS]; /* freers between mark and count */
 bool fresh[CHUNKS];   /* made, and nothing carved yet */
 bool unseen[CHUNKS];  /* freed into since the owner last looked at `used` */
 byte on_list[CHUNKS]; /* the inbox it is linked in; TAKEN: in a list that somebody took */
@@ -98,8 +103,9 @@ inline check_quiet()
         do
         :: i == CHUNKS -> break
         :: else ->
-            assert(owner[i] == NOBODY || used[i] != 0 || fresh[i]);
+            assert(owner[i] == NOBODY || USED(i) != 0 || fresh[i]);
             assert(between[i] == 0);
+            assert(owner[i] == NOBODY || USED(i) == BLOCKS(i));
             assert(pooled[i] == (owner[i] == NOBODY));
             assert(announced[i] == (on_list[i] != 0));
             assert(on_list[i] != TAKEN);
@@ -121,7 +127,7 @@ inline release(c, heap)
 {
     assert(lock[heap] == _pid + 1);
     assert(owner[c] == heap && !pooled[c]);
-    assert(used[c] == 0);
+    assert(USED(c) == 0);
     assert(between[c] == 0);
     i = 0;
     do
@@ -264,8 +270,8 @@ inline drain(heap)
 #endif
        if
        :: owner[x] != heap -> announce()
-       :: atomic { owner[x] == heap && used[x] == 0 -> release(x, heap) }
-       :: atomic { owner[x] == heap && used[x] != 0 -> LOOK }
+       :: atomic { owner[x] == heap && USED(x) == 0 -> release(x, heap) }
+       :: atomic { owner[x] == heap && USED(x) != 0 -> LOOK }
        fi
     od
 }
@@ -287,8 +293,8 @@ inline release_unused()
 #ifdef BUG_RELEASE_WITHOUT_LOOK
            :: release(c, own)
 #else
-           :: owner[c] == own && used[c] == 0 -> release(c, own)
-           :: owner[c] == own && used[c] != 0 -> skip
+           :: owner[c] == own && USED(c) == 0 -> release(c, own)
+           :: owner[c] == own && USED(c) != 0 -> skip
            :: owner[c] != own -> again = true
 #endif
            fi
@@ -329,8 +335,8 @@ inline mark_free()
     fi
 }
 
-/* Step 2. */
-#define SUBTRACT(value) used[c] = value; unseen[c] = true; between[c]--
+/* Step 2: counts, and only then looks what is left of `used`. */
+#define COUNT(value) gone[c] = value; unseen[c] = true; between[c]--
 
 proctype Freer(byte me)
 {
@@ -339,8 +345,8 @@ proctype Freer(byte me)
 end:
     do
     :: hand[me] != 0 ->
-#if defined(BUG_SUBTRACT_FIRST)
-       d_step { begin(); used[c]--; left = used[c]; unseen[c] = true };
+#if defined(BUG_COUNT_FIRST)
+       d_step { begin(); gone[c]++; left = gone[c]; unseen[c] = true };
        d_step { hand[me] = 0; mark[w] = FREE };
 #elif defined(BUG_MARK_WITHOUT_SWAP)
        d_step { begin() };
@@ -348,20 +354,25 @@ end:
 #else
        d_step { begin(); mark_free() };
 #endif
-#ifndef BUG_SUBTRACT_FIRST
+#ifndef BUG_COUNT_FIRST
        if
        :: left != USER -> goto done
        :: else
        fi;
-#ifdef BUG_SUBTRACT_IN_TWO
-       left = used[c] - 1;
-       d_step { SUBTRACT(left) };
+#if defined(BUG_COUNT_IN_TWO)
+       left = gone[c] + 1;
+       d_step { COUNT(left) };
+#elif defined(BUG_LOOK_BEFORE_COUNT)
+       left = kept[c];
+       d_step { COUNT(gone[c] + 1); left = left - gone[c] };
 #else
-       d_step { left = used[c] - 1; SUBTRACT(left); x = c };
+       d_step { left = gone[c] + 1; COUNT(left) };
 #endif
 #endif
-#if defined(BUG_SUBTRACT_FIRST) || defined(BUG_SUBTRACT_IN_TWO)
+#ifdef BUG_LOOK_BEFORE_COUNT
        x = c;
+#else
+       d_step { left = kept[c] - left; x = c };
 #endif
        announce();
        do
@@ -387,7 +398,7 @@ done:
 #endif
 
 /* Place + 1 of something free in a chunk of this heap, 0 if there is none. Whether it already was a hole or is swept now, perhaps before its
- * freer subtracts, makes no difference to others. */
+ * freer counts, makes no difference to others. */
 inline find_free()
 {
     w = 0;
@@ -453,7 +464,7 @@ inline make()
     :: c < CHUNKS ->
         atomic {
             TAKE(me);
-            assert(owner[c] == NOBODY && used[c] == 0 && between[c] == 0);
+            assert(owner[c] == NOBODY && USED(c) == 0 && between[c] == 0);
 #ifdef BUG_DESCRIPTOR_WIPED
             announced[c] = false;
             inbox_next[c] = 0;
@@ -525,7 +536,7 @@ inline allocate()
     :: atomic {
            lock[me] == 0 && (bin == 0 || ANY_IDLE) -> find_free();
            if
-           :: w != 0 -> w--; used[CHUNK_OF(w)]++; fresh[CHUNK_OF(w)] = false; NOT_FREED(w); hand_out(); w = 0; break
+           :: w != 0 -> w--; kept[CHUNK_OF(w)]++; fresh[CHUNK_OF(w)] = false; NOT_FREED(w); hand_out(); w = 0; break
            :: w == 0
 #ifdef EAGER
            :: w = 0
@@ -555,15 +566,18 @@ inline flush()
         assert(owner[c] == me && mark[bin - 1] == CACHED);
         mark[bin - 1] = FREE;
         bin = 0;
-        used[c]--;
-        if
-        :: used[c] == 0 -> c++
-        :: else -> c = 0
-        fi
+#ifdef BUG_FLUSH_LOOKS_FIRST
+        x = kept[c] - 1 - gone[c]
     };
+    atomic { kept[c]-- };
+#else
+        kept[c]--
+    };
+    x = USED(c);
+#endif
     if
-    :: c == 0
-    :: atomic { c != 0 -> c--; release(c, me); c = 0 }; DRAIN_AFTER(me)
+    :: atomic { x != 0 -> x = 0; c = 0 }
+    :: atomic { x == 0 -> release(c, me); c = 0 }; DRAIN_AFTER(me)
     fi
 }
 
@@ -612,7 +626,7 @@ end:
        };
        atomic {
            if
-           :: !old -> announced[c] = false; inbox_next[c] = 0
+           :: !old -> announced[c] = false; inbox_next[c] = 0; kept[c] = 0; gone[c] = 0
            :: else
            fi;
            old = false;
@@ -637,7 +651,7 @@ init
         }
         for (i : 0 .. START - 1) {
             mark[PLACE(i)] = USER;
-            used[CHUNK_OF(PLACE(i))]++;
+            kept[CHUNK_OF(PLACE(i))]++;
             hand[i] = PLACE(i) + 1
         }
         for (i : 1 .. HEAPS) {

@@ -63,7 +63,7 @@ static inline void fixture_kill(const struct entry *entry)
 {
     unsigned code = mark_load(entry->mark) & ~CODE_CACHED;
     mark_store(entry->mark, 0);
-    atomic_fetch_sub(&chunk->used, class_granules(code_class(code)));
+    chunk_keep(chunk, 0u - class_granules(code_class(code)));
 }
 
 static inline bool is_zero(const void *memory, size_t bytes)

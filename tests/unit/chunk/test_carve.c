@@ -22,7 +22,7 @@ Test(carve, each_class_fills_a_chunk)
     for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
         unsigned fit = CHUNK_GRANULES / class_granules(class);
         cr_assert_eq(carve_blocks(&holes, chunk, 0, class, MANY, out, &zero), fit, "class %u", class);
-        cr_assert_eq(atomic_load(&chunk->used), fit * class_granules(class));
+        cr_assert_eq(chunk_used(chunk), fit * class_granules(class));
         cr_assert_eq(zero, class == 0, "fresh only in the first round");
         fixture_verify();
         for (unsigned i = 0; i < fit; i++) {
@@ -40,7 +40,7 @@ Test(carve, each_class_fills_a_chunk)
 Test(carve, no_more_than_wanted)
 {
     cr_assert_eq(carve(4, 7, out), 7);
-    cr_assert_eq(atomic_load(&chunk->used), 7 * 5);
+    cr_assert_eq(chunk_used(chunk), 7 * 5);
     cr_assert_eq(chunk->linked, CHUNK_GRANULES - 7 * 5);
     fixture_verify();
 }
@@ -110,7 +110,7 @@ Test(carve, zero_is_said_of_no_byte_that_was_used)
             cr_assert_eq(carve_blocks(&holes, other, 0, class, 1, out, &zero), 1);
             memset(out[0].block, 0x5a, class_bytes[class]);
             mark_store(out[0].mark, 0);
-            atomic_store(&other->used, 0);
+            chunk_keep(other, 0u - class_granules(class));
             carve_sweep(&holes, other);
             cr_assert_eq(carve_blocks(&holes, other, 0, next, 1, out, &zero), 1);
             cr_assert_not(zero, "%u, then %u", class_bytes[class], class_bytes[next]);
@@ -168,7 +168,7 @@ Test(carve, a_block_extends_into_holes_and_dead_granules)
     holes_insert(&holes, chunk, 4, 2);
     cr_assert(carve_extension(&holes, chunk, 2, 5));
     cr_assert_eq(chunk_block_at(chunk, 4, &(struct block){0}), false);
-    atomic_fetch_add(&chunk->used, 3);
+    chunk_keep(chunk, 3);
     mark_store(out[9].mark, class_code(3, 0));
     fixture_verify();
     cr_assert_not(carve_extension(&holes, chunk, 5, 9), "a block is in the way");

@@ -6,7 +6,7 @@ static unsigned place(unsigned granule, unsigned class, unsigned extra)
 {
     unsigned code = class_code(class, class < CLASS_EXACT ? granule % 2 : 0);
     mark_store(&chunk->map[granule / 2], code | extra);
-    atomic_fetch_add(&chunk->used, class_granules(class));
+    chunk_keep(chunk, class_granules(class));
     return class_granules(class);
 }
 
@@ -14,7 +14,7 @@ static unsigned place(unsigned granule, unsigned class, unsigned extra)
 static void clear(void)
 {
     holes_remove_all(&holes, chunk);
-    atomic_store(&chunk->used, 0);
+    chunk_keep(chunk, 0u - chunk_used(chunk));
 }
 
 Test(chunk, addresses_and_granules_are_inverse)
@@ -23,6 +23,28 @@ Test(chunk, addresses_and_granules_are_inverse)
         cr_assert_eq(chunk_granule(chunk, chunk_address(chunk, granule)), granule);
         cr_assert_eq(chunk_granule(chunk, chunk_address(chunk, granule) + 15), granule);
     }
+}
+
+Test(chunk, a_map_byte_leads_to_its_chunk)
+{
+    for (unsigned granule = 0; granule < CHUNK_GRANULES; granule++) {
+        uint8_t *mark = &chunk->map[granule / 2];
+        cr_assert_eq(chunk_of_mark((const void *)chunk_address(chunk, granule), mark), chunk);
+    }
+}
+
+Test(chunk, used_is_what_was_kept_and_is_not_gone)
+{
+    atomic_store(&chunk->kept, UINT32_MAX - 5);
+    atomic_store(&chunk->gone, UINT32_MAX - 5);
+    chunk_keep(chunk, 12);
+    chunk->counted = 12;
+    cr_assert_eq(chunk_used(chunk), 12);
+    cr_assert_eq(chunk_lose(chunk, 3), 9);
+    chunk_lower(chunk, 4);
+    cr_assert_eq(chunk_used(chunk), 5);
+    cr_assert_eq(chunk->counted, 8);
+    cr_assert_eq(chunk_lose(chunk, 5), 0);
 }
 
 Test(chunk, the_next_mark_is_found_from_everywhere)
@@ -112,7 +134,7 @@ Test(chunk, dead_is_what_is_neither_used_nor_linked)
 /* A sweep links the block of a remote free that has marked it and not yet subtracted. */
 Test(chunk, a_remote_free_between_its_steps_makes_no_negative_dead)
 {
-    atomic_store(&chunk->used, 12);
+    chunk_keep(chunk, 12);
     cr_assert_eq(chunk_dead(chunk), 0);
     chunk_verify(chunk);
 }
@@ -142,7 +164,7 @@ static void stick_out(void)
 
 static void lose_count(void)
 {
-    atomic_store(&chunk->used, 11);
+    chunk_keep(chunk, 0u - 1);
 }
 
 static void link_inside(void)

@@ -138,6 +138,77 @@ Test(bins, a_torn_bin_is_left_alone)
     }
 }
 
+/* Frees blocks as if no bin had room. */
+static void loosen(void **blocks, int count)
+{
+    for (int i = 0; i < count; i++) {
+        mark_to_cached(mark_of(blocks[i]));
+        bins_settle(a, code_class(mark_value(blocks[i]) & ~CODE_CACHED), blocks[i], mark_of(blocks[i]));
+    }
+}
+
+Test(bins, loose_blocks_go_to_their_chunks_together)
+{
+    void *blocks[THEAP_LOOSE_MAX + 3];
+    for (unsigned i = 0; i < THEAP_LOOSE_MAX + 3; i++) {
+        blocks[i] = get(a, 40 + 500 * i);
+    }
+    theap_drop_bins(a, true);
+    loosen(blocks, THEAP_LOOSE_MAX - 1);
+    cr_assert_eq(a->loose_count, THEAP_LOOSE_MAX - 1);
+    verify();
+    loosen(blocks + THEAP_LOOSE_MAX - 1, 2);
+    cr_assert_eq(a->loose_count, 1);
+    for (unsigned i = 0; i < THEAP_LOOSE_MAX + 3; i++) {
+        cr_assert_eq(mark_value(blocks[i]) == 0, i < THEAP_LOOSE_MAX, "block %u", i);
+    }
+    verify();
+    loosen(blocks + THEAP_LOOSE_MAX + 1, 2);
+    theap_drop_bins(a, true);
+    assert_empty();
+}
+
+Test(bins, torn_loose_blocks_are_left_alone)
+{
+    void *blocks[6];
+    for (int i = 0; i < 6; i++) {
+        blocks[i] = get(a, 40);
+    }
+    theap_drop_bins(a, true);
+    loosen(blocks, 6);
+    a->loose[1].mark = a->loose[2].mark;
+    a->loose[3].block = NULL;
+    mark_to_user(a->loose[4].mark);
+    a->loose[5] = a->loose[0];
+    theap_drop_bins(a, false);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_eq(mark_value(blocks[i]) == 0, i == 0 || i == 2, "block %d", i);
+    }
+    cr_assert_eq(a->loose_count, 0);
+    verify();
+}
+
+static void verify_a_handed_out_loose_block(void *block)
+{
+    loosen(&block, 1);
+    mark_to_user(mark_of(block));
+    core_verify(core, a);
+}
+
+static void settle_a_vanished_loose_block(void *block)
+{
+    loosen(&block, 1);
+    *mark_of(block) = CODE_CACHED;
+    theap_drop_bins(a, true);
+}
+
+Test(bins, loose_blocks_are_checked)
+{
+    void *block = get(a, 40);
+    assert_panic(verify_a_handed_out_loose_block, block, "loose blocks are marked cached");
+    assert_panic(settle_a_vanished_loose_block, block, "double free");
+}
+
 Test(bins, arrays_are_given_back_and_reused)
 {
     void *blocks[20];
