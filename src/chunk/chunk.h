@@ -158,6 +158,16 @@ struct block {
 };
 bool chunk_block_at(const struct chunk *chunk, unsigned granule, struct block *block);
 
+/* True if a block starts at this granule. May be asked by the owner without its lock, and be out of date then. */
+HM_INLINE bool chunk_starts_block(const struct chunk *chunk, unsigned granule)
+{
+    if (granule >= CHUNK_GRANULES) {
+        return false;
+    }
+    unsigned code = mark_load(&chunk->map[granule / 2]) & ~CODE_CACHED;
+    return code != 0 && code < CODE_HOLE && code_parity(code) == granule % 2;
+}
+
 /* The first block or hole mark at window >= `window`; CHUNK_WINDOWS if none. */
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window);
 

@@ -8,7 +8,9 @@
 #include "heap/large.h"
 #include "heap/remote.h"
 
-#define FREED_FILL 0xdf /* what freed memory is overwritten with */
+#define FREED_FILL    0xdf /* what freed memory is overwritten with */
+#define GROWTH_SHARE  8    /* a block that has to move to grow gets at least this part more */
+#define ALIGNED_LOOKS 16   /* blocks of a bin that are looked at for one that is aligned */
 
 /* A block in a chunk, and what the map says of it. */
 struct place {
@@ -50,6 +52,28 @@ static void *alloc_classed(struct core *core, struct theap *heap, size_t bytes, 
                                   : large_alloc(core, heap, bytes, 1, zero);
 }
 
+/* A block of the class from its bin that happens to lie right; NULL if none of the newest does. */
+static void *pop_aligned(struct theap *heap, unsigned class, size_t align)
+{
+    struct entry *top = fast_entry(heap, heap->bin[class].top);
+    const struct entry *lowest = top - ALIGNED_LOOKS;
+    for (struct entry *entry = top; entry != lowest && entry->block != NULL; entry--) {
+        if (((uintptr_t)entry->block & (align - 1)) == 0) {
+            struct entry found = *entry;
+            *entry = *top;
+            *top = found;
+            return fast_pop(heap, THEAP_BIN_OF(class));
+        }
+    }
+    return NULL;
+}
+
+static void *alloc_aligned(struct theap *heap, unsigned class, size_t align, bool *zero)
+{
+    void *block = pop_aligned(heap, class, align);
+    return block != NULL ? block : theap_carve_aligned(heap, class, align, zero);
+}
+
 void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
 {
     *zero = false;
@@ -63,7 +87,7 @@ void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t al
         block = bytes <= CLASS_MAX_BYTES ? alloc_classed(core, heap, bytes, zero)
                                          : large_alloc(core, heap, bytes, 1, zero);
     } else if (bytes <= CLASS_CHUNK_BYTES && align <= CHUNK_BYTES / 4) {
-        block = theap_carve_aligned(heap, class_of(bytes), align, zero);
+        block = alloc_aligned(heap, class_of(bytes), align, zero);
     } else {
         block = large_alloc(core, heap, bytes + (bytes == 0), align, zero);
     }
@@ -93,8 +117,13 @@ static bool free_in_chunk(const struct core *core, struct theap *heap, void *blo
         }
         return remote_free(place->chunk, place->mark, place->code);
     }
-    mark_to_cached(place->mark);
-    theap_push(heap, code_class(place->code), block, place->mark);
+    struct bin *bin = &heap->bin[code_class(place->code)];
+    if (bin->top != bin->limit) {
+        fast_push(heap, bin, bin->top, block, place->mark);
+    } else {
+        mark_to_cached(place->mark);
+        theap_push(heap, code_class(place->code), block, place->mark);
+    }
     return true;
 }
 
@@ -153,11 +182,12 @@ static void shrink_in_chunk(struct theap *heap, const struct place *place, unsig
 
 static bool grow_in_chunk(struct theap *heap, const struct place *place, unsigned old_class, unsigned class)
 {
-    if (!owns(heap, place->chunk) || (class >= CLASS_EXACT && place->granule % 2 != 0)) {
-        return false;
-    }
     unsigned from = place->granule + class_granules(old_class);
     unsigned to = place->granule + class_granules(class);
+    if (!owns(heap, place->chunk) || (class >= CLASS_EXACT && place->granule % 2 != 0) ||
+        chunk_starts_block(place->chunk, from)) {
+        return false;
+    }
     lock_acquire(&heap->lock);
     bool grown = carve_extension(&heap->holes, place->chunk, from, to);
     if (grown) {
@@ -185,7 +215,25 @@ static bool resize_in_chunk(struct theap *heap, const struct place *place, size_
     return true;
 }
 
-static void *move(struct core *core, struct theap *heap, void *block, size_t old_bytes, size_t bytes)
+/* Somewhere else, with room to grow a little further: what grows by small steps isn't copied at each of them. */
+static void *move_in_chunk(struct core *core, struct theap *heap, void *block, const struct place *place,
+                           size_t bytes)
+{
+    bool zero;
+    size_t old_bytes = class_bytes[code_class(place->code)];
+    size_t roomy = old_bytes + old_bytes / GROWTH_SHARE;
+    void *moved = alloc_block(core, heap, bytes < roomy ? roomy : bytes, 1, &zero);
+    if (moved == NULL) {
+        return NULL;
+    }
+    memcpy(moved, block, old_bytes);
+    if (HM_UNLIKELY(!free_in_chunk(core, heap, block, place))) {
+        diagnose(core, block, "realloc");
+    }
+    return moved;
+}
+
+static void *move_large(struct core *core, struct theap *heap, void *block, size_t old_bytes, size_t bytes)
 {
     bool zero;
     void *moved = alloc_block(core, heap, bytes, 1, &zero);
@@ -199,18 +247,18 @@ static void *move(struct core *core, struct theap *heap, void *block, size_t old
 
 void *alloc_resize(struct core *core, struct theap *heap, void *block, size_t bytes)
 {
-    size_t old_bytes = alloc_usable(core, block, "realloc");
     struct place place;
     bool in_chunk;
+    if (bytes <= PTRDIFF_MAX && find_place(core, (uintptr_t)block, &place, &in_chunk)) {
+        return resize_in_chunk(heap, &place, bytes) ? block : move_in_chunk(core, heap, block, &place, bytes);
+    }
+    size_t old_bytes = alloc_usable(core, block, "realloc");
     if (bytes > PTRDIFF_MAX) {
         return NULL;
-    }
-    if (find_place(core, (uintptr_t)block, &place, &in_chunk)) {
-        return resize_in_chunk(heap, &place, bytes) ? block : move(core, heap, block, old_bytes, bytes);
     }
     void *resized = NULL;
     if (bytes > CLASS_CHUNK_BYTES) {
         resized = large_resize(core, large_find(core, (uintptr_t)block), bytes);
     }
-    return resized != NULL ? resized : move(core, heap, block, old_bytes, bytes);
+    return resized != NULL ? resized : move_large(core, heap, block, old_bytes, bytes);
 }

@@ -389,13 +389,12 @@ void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero)
     unsigned room = heap->closed ? 0 : bins_reserve(heap, class, want);
     bool in_bin = room >= want;
     struct entry *out = in_bin ? bins_end(heap, class) : &one;
-    /* One block at most where the cache can't take more; from several holes only the last one's zero would be
-     * known. */
+    /* One block at most where the cache can't take more. *zero is what is known of the last hole's blocks, and the newest is
+     * one of them. */
     unsigned got = fetch(heap, class, bytes, in_bin ? want : 1, out, zero);
     if (got == 0) {
         return NULL;
     }
-    *zero = *zero && got == 1;
     struct entry newest = out[got - 1];
     if (in_bin) {
         bins_advance(heap, class, got - 1);

@@ -61,6 +61,18 @@ Test(chunk, the_next_mark_is_found_from_everywhere)
     }
 }
 
+Test(chunk, a_block_starts_only_at_its_first_granule)
+{
+    clear();
+    place(11, 3, 0);
+    place(16, 4, CODE_CACHED);
+    chunk->map[15] = CODE_HOLE;
+    for (unsigned granule = 0; granule <= CHUNK_GRANULES; granule++) {
+        cr_assert_eq(chunk_starts_block(chunk, granule), granule == 11 || granule == 16, "granule %u",
+                     granule);
+    }
+}
+
 Test(chunk, a_block_is_found_from_each_of_its_granules)
 {
     for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {

@@ -42,6 +42,49 @@ Test(alloc, every_alignment_for_small_and_large_sizes)
     assert_empty();
 }
 
+/* The others stay in the bin; what lies too deep in it isn't found. */
+Test(alloc, aligned_blocks_come_from_the_bin_if_one_lies_right)
+{
+    void *blocks[40];
+    bool zero;
+    for (int i = 0; i < 40; i++) {
+        blocks[i] = get(a, 48);
+    }
+    theap_drop_bins(a, true);
+    for (int i = 0; i < 40; i++) {
+        put(a, blocks[i]);
+    }
+    size_t carved = a->stats.carved;
+    for (unsigned count = 40; count > 10; count--) {
+        void *block = alloc_block(core, a, 48, 32, &zero);
+        cr_assert_eq((uintptr_t)block % 32, 0);
+        if (a->stats.carved != carved) {
+            break;
+        }
+        cr_assert_eq(bins_count(a, class_of(48)), count - 1);
+    }
+    cr_assert_geq(40 - bins_count(a, class_of(48)), 10, "every second block lies right");
+    verify();
+}
+
+/* Each move leaves room for some steps, but for no more than an eighth. */
+Test(alloc, growth_by_small_steps_moves_seldom)
+{
+    char *block = get(a, 16);
+    unsigned moves = 0;
+    for (size_t bytes = 32; bytes <= 16 * KIB; bytes += 16) {
+        void *in_the_way = get(a, bytes);
+        char *grown = core_realloc(core, a, block, bytes);
+        moves += grown != block;
+        block = grown;
+        size_t usable = alloc_usable(core, block, "free");
+        cr_assert(usable >= bytes && usable - bytes <= bytes / 8 + bytes / 5 + 16, "%zu for %zu", usable,
+                  bytes);
+        put(a, in_the_way);
+    }
+    cr_assert_leq(moves, 60);
+}
+
 Test(alloc, memory_said_to_be_zero_is)
 {
     size_t known = 0;

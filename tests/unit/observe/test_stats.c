@@ -190,7 +190,7 @@ Test(observe_stats, served_counts_blocks_made_anew)
     }
     fixture_observe(fixture, &seen);
     cr_assert_eq(seen.stats.served, served);
-    core_aligned(fixture->core, fixture->heap, 1024, 100);
+    core_aligned(fixture->core, fixture->heap, 1024, 2000);
     fixture_observe(fixture, &seen);
     cr_assert_eq(seen.stats.served, served + 1);
     fixture_drop(fixture);
