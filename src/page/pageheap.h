@@ -11,7 +11,8 @@
  * memory follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew
  * from the OS within decay_ms after pages were given back by bound mean that we gave back too much; hold
  * grows by them, and halves every decay_ms without such regret. It counts only as far as what is kept and
- * what is in use together stay within the recent peak of what was in use;
+ * what is in use together stay within 9/8 of the recent peak of what was in use, which is what the share
+ * allowed at that peak;
  *  - by age: runs dirty for longer than decay_ms, at pageheap_tick (called from slow paths) and at every
  * free;
  *  - decay_ms = 0 purges at once, -1 never.

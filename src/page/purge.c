@@ -86,10 +86,12 @@ static void hold_fade(struct pageheap *heap, uint64_t now)
     heap->held_at += periods * decay;
 }
 
+/* What is held may fill up what was in use at the peak with what could be dirty then: less, and a program whose
+ * use goes up and down a little would purge and fault all the time. */
 size_t purge_bound_locked(struct pageheap *heap, uint64_t now)
 {
     hold_fade(heap, now);
-    size_t hold = heap->stats.hold == 0 ? 0 : heap->peak - in_use(heap);
+    size_t hold = heap->stats.hold == 0 ? 0 : heap->peak + heap->peak / LIVE_SHARE - in_use(heap);
     hold = hold < heap->stats.hold ? hold : heap->stats.hold;
     size_t bound = in_use(heap) / LIVE_SHARE;
     bound = bound < heap->options.dirty_floor ? heap->options.dirty_floor : bound;

@@ -141,6 +141,20 @@ Test(purge, regret_teaches_to_hold)
     cr_assert_eq(fixture_stats(f).dirty, 0);
 }
 
+Test(purge, what_is_held_and_in_use_stays_within_nine_eighths_of_the_peak)
+{
+    options_change(500, 0, SIZE_MAX);
+    alloc_below_top(&a, 4 * MIB);
+    fixture_alloc(f, &b, 4 * MIB, PAGE);
+    pageheap_free(&f->heap, &b);
+    fixture_alloc(f, &b, 4 * MIB, PAGE);
+    cr_assert_geq(fixture_stats(f).hold, 3 * MIB);
+    size_t used = fixture_stats(f).live;
+    cr_assert_eq(pageheap_bound(&f->heap), used / 8, "at the peak");
+    pageheap_shrink(&f->heap, &b, 3 * MIB);
+    cr_assert_eq(pageheap_bound(&f->heap), MIB + used / 8, "below it");
+}
+
 Test(purge, no_regret_after_the_decay)
 {
     options_change(500, 0, SIZE_MAX);
