@@ -1,10 +1,11 @@
 /* Size classes, and the byte codes that stand for them in a chunk's map.
  *
- * A class is a block size. Classes 0..44 serve every number of granules from 1 to 45, one each, so that a request's bin is
- * found by rounding it up (16 bytes get 32, the smallest block, as 32 bytes do); 45..79 go on from 768 bytes to 16 KiB in steps of at most 1/6; both lie in chunks. Classes 80..107 (20 to 256 KiB) are spans of
- * their own that a thread may keep for reuse.
+ * A class is a block size. Classes 0..38 serve every number of granules from 1 to 39, one each, so that a request's bin is
+ * found by rounding it up (16 bytes get 32, the smallest block, as 32 bytes do); 39..85 go on to 16 KiB in steps of at most
+ * 1/8, with one just above 1, 2, 4 and 8 KiB, for buffers of such a size and a header, and from 4 KiB on mostly parts of a
+ * chunk; both lie in chunks. Classes 86..113 (20 to 256 KiB) are spans of their own that a thread may keep for reuse.
  *
- * A code is what the map of a chunk holds for a block: class and, for classes 0..44, the parity of the
+ * A code is what the map of a chunk holds for a block: class and, for classes 0..38, the parity of the
  * granule that the block starts at (larger blocks start at even granules). Codes 1..125 mean a block that is
  * with the user; CODE_CACHED added, one that waits in a thread's cache; CODE_HOLE (+ parity) marks a linked
  * hole; 0: nothing starts here. */
@@ -15,17 +16,17 @@
 
 #define GRANULE_BYTES     16u
 #define GRANULE_SHIFT     4u
-#define CLASS_EXACT       45u /* classes below: one more granule requested each */
-#define CLASS_EXACT_BYTES 720u
-#define CLASS_IN_CHUNK    80u /* classes below lie in chunks */
-#define CLASS_COUNT       108u
+#define CLASS_EXACT       39u /* classes below: one more granule requested each */
+#define CLASS_EXACT_BYTES 624u
+#define CLASS_IN_CHUNK    86u /* classes below lie in chunks */
+#define CLASS_COUNT       114u
 #define CLASS_MIN_BYTES   32u
 #define CLASS_CHUNK_BYTES 16384u  /* largest block in a chunk */
 #define CLASS_MAX_BYTES   262144u /* largest class */
 #define CLASS_FAST_BYTES  1024u   /* largest request that the fast path serves */
 
 #define CODE_CACHED 0x80u
-#define CODE_LARGE  91u /* code of class CLASS_EXACT */
+#define CODE_LARGE  79u /* code of class CLASS_EXACT */
 #define CODE_LAST   125u
 #define CODE_HOLE   126u
 
@@ -33,11 +34,11 @@
 extern const uint32_t class_bytes[CLASS_COUNT];
 
 /* From CLASS_EXACT_BYTES to CLASS_FAST_BYTES there is a class for each step, counted from here. */
-#define CLASS_FAST_FROM 705u
+#define CLASS_FAST_FROM 577u
 #define CLASS_FAST_STEP 64u
 
-/* The smallest class for a request, by 128 bytes up to CLASS_CHUNK_BYTES and by 4 KiB above (class_of). */
-#define CLASS_STEP_SMALL 128u
+/* The smallest class for a request, by 32 bytes up to CLASS_CHUNK_BYTES and by 4 KiB above (class_of). */
+#define CLASS_STEP_SMALL 32u
 #define CLASS_STEP_LARGE 4096u
 extern const uint8_t class_by_small_step[CLASS_CHUNK_BYTES / CLASS_STEP_SMALL + 1];
 extern const uint8_t class_by_large_step[CLASS_MAX_BYTES / CLASS_STEP_LARGE + 1];

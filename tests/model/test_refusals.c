@@ -97,7 +97,7 @@ static void drop(struct theap *by, unsigned index)
 /* Every kind of growth, split, cache and return there is, in few calls. */
 static void small_part(void)
 {
-    static const size_t sizes[] = {1, 40, 100, 300, 720, 721, 1024, 3000, 9000, 16384};
+    static const size_t sizes[] = {1, 40, 100, 300, 624, 625, 1024, 3000, 9000, 16384};
     for (unsigned i = 0; i < 30; i++) {
         slot_set(i, get(heap, sizes[i % 10]), sizes[i % 10]);
     }

@@ -118,7 +118,7 @@ static void run(unsigned threads, void *(*function)(void *), void *(*other)(void
 
 Test(storm, producer_and_consumer_of_each_size)
 {
-    static const size_t sizes[] = {16, 48, 300, 720, 1000, 4096, 16384, 65536};
+    static const size_t sizes[] = {16, 48, 300, 624, 1000, 4096, 16384, 65536};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         size_choice = sizes[i];
         rounds = test_scale(sizes[i] > 10000 ? 40000 : 400000);

@@ -34,13 +34,24 @@ Test(class, exact_classes_are_one_granule_apart)
     cr_assert_eq(class_bytes[CLASS_EXACT - 1], CLASS_EXACT_BYTES);
 }
 
-Test(class, larger_classes_waste_a_sixth_at_most)
+Test(class, larger_classes_waste_little)
 {
     for (unsigned class = CLASS_EXACT; class < CLASS_COUNT; class ++) {
         /* Five pages instead of four are the one larger step, where blocks leave the chunks. */
-        unsigned share = class == CLASS_IN_CHUNK ? 5 : 6;
+        unsigned share = class == CLASS_IN_CHUNK ? 5 : class > CLASS_IN_CHUNK ? 6 : 9;
         cr_assert_leq((class_bytes[class] - class_bytes[class - 1]) * share, class_bytes[class], "class %u",
                       class);
+    }
+}
+
+/* A buffer of a power of two with a header in front is what many programs allocate most. */
+Test(class, a_buffer_and_a_small_header_waste_a_thirtieth_at_most)
+{
+    for (size_t buffer = 1024; buffer < CLASS_CHUNK_BYTES; buffer *= 2) {
+        for (size_t header = 8; header <= 32; header += 8) {
+            size_t bytes = buffer + header;
+            cr_assert_leq((class_bytes[class_of(bytes)] - bytes) * 30, bytes, "%zu bytes", bytes);
+        }
     }
 }
 

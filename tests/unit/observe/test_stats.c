@@ -32,7 +32,7 @@ static size_t binned_bytes(struct theap *heap)
 
 Test(observe_stats, live_and_cached_bytes_in_chunks_are_exact)
 {
-    static const size_t sizes[] = {1, 32, 33, 100, 720, 721, 1024, 3000, 10000, 16384};
+    static const size_t sizes[] = {1, 32, 33, 100, 624, 625, 1024, 3000, 10000, 16384};
     struct fixture *fixture = fixture_make();
     struct observation seen;
     void *block[BLOCKS];
