@@ -13,6 +13,9 @@ void *general_no_memory(void)
     return NULL;
 }
 
+/* Blocks that a thread without a heap frees before it gets one. */
+#define FREES_BEFORE_HEAP 64
+
 /* A new block, and whether its bytes are known to be zero. */
 static void *obtain(size_t size, size_t alignment, bool *zero)
 {
@@ -76,6 +79,19 @@ void *general_realloc(void *block, size_t size)
     return resized != NULL ? resized : general_no_memory();
 }
 
+/* A thread that never allocates has no heap, unless it frees a lot: frees of other threads' blocks are cheaper with one. */
+static struct theap *heap_to_free_with(void)
+{
+    struct theap *heap = process_current();
+    if (heap == NULL && !process_exit.one_call && process_exit.rounds == 0) {
+        if (process_exit.frees == FREES_BEFORE_HEAP) {
+            return process_attach();
+        }
+        process_exit.frees++;
+    }
+    return heap;
+}
+
 static HM_NOINLINE void free_of_any_kind(void *block)
 {
     process_ready();
@@ -83,7 +99,8 @@ static HM_NOINLINE void free_of_any_kind(void *block)
         process_other->free(block);
         return;
     }
-    alloc_free(&process_core, process_current(), block);
+    alloc_free(&process_core, heap_to_free_with(), block);
+    process_done();
 }
 
 /* Of several branches the fast path leaves by, this one comes by once in a while even if all is well. */
@@ -99,7 +116,8 @@ void general_free(void *block)
     if (heap != NULL && heap->ticks == 0) {
         tick(heap);
     }
-    if (block != NULL && (heap == NULL || !fast_free_large(&process_core, heap, block))) {
+    if (block != NULL && (heap == NULL || (!fast_free_large(&process_core, heap, block) &&
+                                           !alloc_free_in_chunk(&process_core, heap, block)))) {
         free_of_any_kind(block);
     }
 }

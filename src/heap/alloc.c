@@ -22,7 +22,7 @@ struct place {
 
 /* True if `addr` is where a block with the user starts in a chunk. *in_chunk says whether it lies in a chunk
  * at all. */
-static bool find_place(struct core *core, uintptr_t addr, struct place *place, bool *in_chunk)
+HM_INLINE bool find_place(struct core *core, uintptr_t addr, struct place *place, bool *in_chunk)
 {
     struct chunk *chunk = table_find(&core->table, addr);
     *in_chunk = chunk != NULL;
@@ -112,10 +112,7 @@ static bool free_in_chunk(const struct core *core, struct theap *heap, void *blo
 {
     overwrite(core, block, class_bytes[code_class(place->code)]);
     if (!owns(heap, place->chunk)) {
-        if (heap != NULL) {
-            stat_add(&heap->stats.remote_frees, 1);
-        }
-        return remote_free(place->chunk, place->mark, place->code);
+        return remote_free(heap, place->chunk, place->mark, place->code);
     }
     struct bin *bin = &heap->bin[code_class(place->code)];
     if (bin->top != bin->limit) {
@@ -125,6 +122,13 @@ static bool free_in_chunk(const struct core *core, struct theap *heap, void *blo
         theap_push(heap, code_class(place->code), block, place->mark);
     }
     return true;
+}
+
+bool alloc_free_in_chunk(struct core *core, struct theap *heap, void *block)
+{
+    struct place place;
+    bool in_chunk;
+    return find_place(core, (uintptr_t)block, &place, &in_chunk) && free_in_chunk(core, heap, block, &place);
 }
 
 void alloc_free(struct core *core, struct theap *heap, void *block)

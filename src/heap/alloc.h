@@ -15,6 +15,9 @@ void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t al
 /* Frees any block of the core; NULL is a no-op. */
 void alloc_free(struct core *core, struct theap *heap, void *block);
 
+/* The short way for a block in a chunk. False: the general way is due (nothing is changed). */
+bool alloc_free_in_chunk(struct core *core, struct theap *heap, void *block);
+
 /* Resizes in place, by remapping, or by copying. bytes > 0. NULL: the block is as it was. */
 void *alloc_resize(struct core *core, struct theap *heap, void *block, size_t bytes);
 

@@ -1,16 +1,9 @@
 #include "heap/remote.h"
 
 #include "base/check.h"
+#include "base/stat.h"
 
-bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code)
-{
-    unsigned granules = class_granules(code_class(code));
-    if (!mark_take(mark, code)) {
-        return false;
-    }
-    remote_settled(chunk, chunk_lose(chunk, granules));
-    return true;
-}
+#define OWED_MAX 128u /* granules; a chunk with fewer dead ones isn't swept anyway */
 
 static void push(struct theap *heap, struct chunk *chunk)
 {
@@ -95,6 +88,46 @@ static void release_unused(struct chunk *chunk)
     if (owner != NULL) {
         pageheap_tick(&owner->core->pages);
     }
+}
+
+void remote_pay(struct theap *heap)
+{
+    uint32_t owed = heap->owed;
+    if (owed != 0) {
+        struct chunk *chunk = heap->owed_chunk;
+        heap->owed = 0;
+        remote_settled(chunk, chunk_lose(chunk, owed));
+    }
+}
+
+static void owe(struct theap *heap, struct chunk *chunk, unsigned granules)
+{
+    bool first = chunk != heap->owed_chunk;
+    if (first) {
+        remote_pay(heap);
+        heap->owed_chunk = chunk;
+    }
+    heap->owed += granules;
+    if (first || heap->owed >= OWED_MAX) {
+        remote_pay(heap);
+    }
+}
+
+bool remote_free(struct theap *heap, struct chunk *chunk, uint8_t *mark, unsigned code)
+{
+    unsigned granules = class_granules(code_class(code));
+    if (!mark_take(mark, code)) {
+        return false;
+    }
+    if (heap != NULL) {
+        stat_add(&heap->stats.remote_frees, 1);
+    }
+    if (heap == NULL || heap->closed) {
+        remote_settled(chunk, chunk_lose(chunk, granules));
+    } else {
+        owe(heap, chunk, granules);
+    }
+    return true;
 }
 
 void remote_settled(struct chunk *chunk, unsigned left)

@@ -17,6 +17,10 @@
  * look into the inbox" and "push, look at the owner" are sequentially consistent; so are "lower `kept`, look at `gone`"
  * of the owner and "count in `gone`, look at `kept`" of step 2.
  *
+ * A thread that frees several blocks of one chunk in a row takes steps 2 to 4 for the first of them, and then for a part
+ * of 1/32 of a chunk at once: what its heap owes. It pays when it goes on to another chunk, refills or flushes a bin, or ends.
+ * So a thread that sleeps keeps one chunk alive at most. (In a forked child what other threads owed is forgotten: their chunks stay.)
+ *
  * Why it is safe: a chunk is given back only under its owner's lock with used == 0, when no block is left and
  * nobody is between 1 and 2. Steps 3 and 4 look at descriptors and heaps, which are type stable, and change
  * nothing but hints: an announcement of a recycled descriptor costs its new owner one look. Descriptors are
@@ -28,9 +32,13 @@
 
 #include "heap/core.h"
 
-/* Steps 1 to 4 for a block with the user, as its map byte `code` says. False: step 1 failed (the byte changed
+/* Steps 1 to 4, or what is due of them, for a block with the user, as its map byte `code` says; `heap` is the calling thread's,
+ * NULL if it has none. False: step 1 failed (the byte changed
  * meanwhile). */
-bool remote_free(struct chunk *chunk, uint8_t *mark, unsigned code);
+bool remote_free(struct theap *heap, struct chunk *chunk, uint8_t *mark, unsigned code);
+
+/* Steps 2 to 4 for what `heap` owes. No lock held; the heap's thread. */
+void remote_pay(struct theap *heap);
 
 /* Steps 3 and 4 after granules were counted; `left` is what `used` became. */
 void remote_settled(struct chunk *chunk, unsigned left);

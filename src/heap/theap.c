@@ -384,6 +384,7 @@ void theap_follow_mode(struct theap *heap)
 void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero)
 {
     struct entry one;
+    remote_pay(heap);
     theap_follow_mode(heap);
     unsigned want = heap->closed ? 1 : next_batch(heap, class);
     unsigned room = heap->closed ? 0 : bins_reserve(heap, class, want);
@@ -480,6 +481,7 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
     bool reopen = heap->info[class].capacity > 0 || !is_sparse(heap);
     unsigned room = reopen ? bins_reserve(heap, class, count + 1) : 0;
     if (count > 0 && count == room) {
+        remote_pay(heap);
         bins_flush(heap, class, (count + 1) / 2, true);
         drop_when_much_was_freed(heap);
         pageheap_tick(&heap->core->pages);
@@ -501,9 +503,12 @@ void theap_drop_bins(struct theap *heap, bool trusted)
         bins_flush(heap, class, bins_count(heap, class), trusted);
     }
     bins_settle_loose(heap, trusted);
-    if (!trusted) {
-        /* The count may be torn too. */
+    if (trusted) {
+        remote_pay(heap);
+    } else {
+        /* These may be torn too. */
         heap->large_cached = 0;
+        heap->owed = 0;
     }
     heap->flushed = 0;
 }

@@ -97,6 +97,9 @@ struct theap {
     /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */
     struct entry loose[THEAP_LOOSE_MAX];
     size_t loose_count;
+    /* Granules of other heaps' chunk that this thread marked free and has not counted yet (remote.h); owner thread only. */
+    struct chunk *owed_chunk;
+    uint32_t owed;
     _Atomic(struct chunk *) inbox;
     struct theap_stats stats;
 };

@@ -23,6 +23,7 @@ struct thread_exit {
     bool one_call;  /* the heap is given back after each call: nobody would do it later */
     uint8_t rounds; /* times the exit hook has run */
     uint16_t calls; /* general path calls since it did */
+    uint16_t frees; /* of blocks while it had no heap, up to when it gets one */
 };
 
 extern HM_TLS struct thread_exit process_exit;

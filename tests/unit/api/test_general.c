@@ -90,6 +90,30 @@ Test(general, free_needs_no_heap)
     core_verify(&process_core, process_current());
 }
 
+static void *free_many(void *argument)
+{
+    void **blocks = argument;
+    for (int i = 0; i < 200; i++) {
+        bool early = i < 64;
+        general_free(blocks[i]);
+        cr_assert(!early || process_current() == NULL, "a few frees need no heap");
+    }
+    cr_assert_neq(process_current(), NULL, "many do");
+    return NULL;
+}
+
+Test(general, a_thread_that_frees_a_lot_gets_a_heap)
+{
+    void *blocks[200];
+    pthread_t thread;
+    for (int i = 0; i < 200; i++) {
+        blocks[i] = general_malloc(100);
+    }
+    cr_assert_eq(pthread_create(&thread, NULL, free_many, blocks), 0);
+    pthread_join(thread, NULL);
+    core_verify(&process_core, process_current());
+}
+
 Test(general, usable)
 {
     void *block = general_malloc(5000);

@@ -5,7 +5,7 @@ TestSuite(remote, .init = fixture_setup, .fini = fixture_teardown);
 static bool free_from(const void *block)
 {
     uint8_t *mark = mark_of(block);
-    return remote_free(chunk_of(block), mark, mark_load(mark));
+    return remote_free(NULL, chunk_of(block), mark, mark_load(mark));
 }
 
 Test(remote, a_block_is_freed_once)
@@ -14,9 +14,9 @@ Test(remote, a_block_is_freed_once)
     uint8_t *mark = mark_of(block);
     unsigned code = mark_load(mark);
     get(a, 100);
-    cr_assert(remote_free(chunk_of(block), mark, code));
+    cr_assert(remote_free(NULL, chunk_of(block), mark, code));
     cr_assert_eq(*mark, 0);
-    cr_assert_not(remote_free(chunk_of(block), mark, code));
+    cr_assert_not(remote_free(NULL, chunk_of(block), mark, code));
     verify();
 }
 
@@ -71,10 +71,95 @@ Test(remote, the_last_free_gives_the_chunk_back)
     for (int i = 0; i < 300; i++) {
         put(b, blocks[i]);
     }
-    cr_assert_eq(a->chunk_count, 0, "though its owner did nothing");
+    cr_assert_leq(a->chunk_count, 1, "though its owner did nothing");
+    remote_pay(b);
+    cr_assert_eq(a->chunk_count, 0);
     cr_assert_eq(b->stats.remote_frees, 300);
     cr_assert_null(atomic_load(&a->inbox));
     assert_empty();
+}
+
+/* The first at once, then by parts. */
+Test(remote, frees_in_one_chunk_are_counted_together)
+{
+    void *blocks[40];
+    for (int i = 0; i < 40; i++) {
+        blocks[i] = get(a, 128);
+    }
+    struct chunk *chunk = chunk_of(blocks[0]);
+    uint32_t gone = atomic_load(&chunk->gone);
+    static const uint32_t counted[40] = {[0] = 8, [1 ... 15] = 8, [16 ... 31] = 136, [32 ... 39] = 264};
+    for (int i = 0; i < 40; i++) {
+        put(b, blocks[i]);
+        cr_assert_eq(mark_value(blocks[i]), 0);
+        cr_assert_eq(atomic_load(&chunk->gone) - gone, counted[i], "block %d", i);
+        verify();
+    }
+    remote_pay(b);
+    cr_assert_eq(atomic_load(&chunk->gone) - gone, 40 * 8);
+    remote_pay(b);
+    cr_assert_eq(atomic_load(&chunk->gone) - gone, 40 * 8, "once");
+}
+
+static void pay_by_refill(void)
+{
+    get(b, 5000);
+}
+
+static void pay_by_dropping(void)
+{
+    theap_drop_bins(b, true);
+}
+
+static void pay_by_ending(void)
+{
+    core_detach(core, b);
+    b = core_attach(core);
+}
+
+static void pay_by_another_chunk(void)
+{
+    void *elsewhere;
+    struct chunk *chunk = b->owed_chunk;
+    do {
+        elsewhere = get(a, 10000);
+    } while (chunk_of(elsewhere) == chunk);
+    put(b, elsewhere);
+}
+
+Test(remote, what_is_owed_is_paid)
+{
+    static void (*const ways[])(void) = {pay_by_refill, pay_by_dropping, pay_by_ending, pay_by_another_chunk};
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        void *blocks[3] = {get(a, 400), get(a, 400), get(a, 400)};
+        struct chunk *chunk = chunk_of(blocks[0]);
+        b->owed_chunk = NULL;
+        put(b, blocks[0]);
+        uint32_t gone = atomic_load(&chunk->gone);
+        put(b, blocks[1]);
+        cr_assert_eq(b->owed, 25);
+        cr_assert_eq(atomic_load(&chunk->gone), gone);
+        ways[i]();
+        cr_assert_eq(b->owed, 0);
+        cr_assert_eq(atomic_load(&chunk->gone), gone + 25, "way %zu", i);
+        verify();
+        put(a, blocks[2]);
+    }
+}
+
+/* It may have been counted already: better a chunk that stays than one that goes too early. */
+Test(remote, what_a_thread_owed_is_forgotten_by_a_forked_child)
+{
+    void *blocks[2] = {get(a, 400), get(a, 400)};
+    struct chunk *chunk = chunk_of(blocks[0]);
+    put(b, blocks[0]);
+    uint32_t gone = atomic_load(&chunk->gone);
+    put(b, blocks[1]);
+    theap_drop_bins(b, false);
+    cr_assert_eq(b->owed, 0);
+    theap_drop_bins(b, true);
+    cr_assert_eq(atomic_load(&chunk->gone), gone);
+    verify();
 }
 
 Test(remote, an_announcement_follows_the_chunk_to_its_new_owner)

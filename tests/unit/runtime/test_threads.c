@@ -49,6 +49,7 @@ Test(threads, an_ended_thread_leaves_no_live_heap)
 
 Test(threads, heaps_are_used_again)
 {
+    hfree(hmalloc(50));
     hfree(run(allocate, NULL));
     size_t made = process_core.registry.made_count;
     for (size_t i = test_scale(500); i > 0; i--) {
