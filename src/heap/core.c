@@ -339,7 +339,12 @@ static void verify_bins(struct theap *heap)
     for (size_t i = 0; i < heap->loose_count; i++) {
         HM_CHECK((mark_load(heap->loose[i].mark) & CODE_CACHED) != 0, "loose blocks are marked cached");
     }
-    HM_CHECK(heap->large_cached == large, "large_cached is the sum of the large blocks in bins");
+    for (unsigned i = 0; i < THEAP_SLOTS && heap->slot[i] != NULL; i++) {
+        HM_CHECK(mark_load(&heap->slot[i]->mark) == (LARGE_USER | CODE_CACHED),
+                 "what a slot holds is marked cached");
+        large += heap->slot[i]->bytes;
+    }
+    HM_CHECK(heap->large_cached == large, "large_cached is the sum of the large blocks in bins and slots");
 }
 
 void core_verify(struct core *core, struct theap *self)

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/stat.h"
+#include "heap/diagnose.h"
 #include "page/mapping.h"
 
 #define NO_BIN        CLASS_COUNT
@@ -19,6 +20,83 @@ static bool obtain(struct core *core, struct span *span, size_t bytes, size_t al
     return pageheap_alloc(&core->pages, span, bytes, align, SPAN_LARGE);
 }
 
+/* Slots */
+
+static void slot_close(struct theap *heap, unsigned index)
+{
+    for (; index + 1 < THEAP_SLOTS; index++) {
+        heap->slot[index] = heap->slot[index + 1];
+    }
+    heap->slot[THEAP_SLOTS - 1] = NULL;
+}
+
+/* A block of exactly so many bytes, at a multiple of `align`; NULL if no slot has one. */
+static void *slot_take(struct theap *heap, size_t bytes, size_t align)
+{
+    for (unsigned i = 0; i < THEAP_SLOTS && heap->slot[i] != NULL; i++) {
+        struct span *span = heap->slot[i];
+        if (span->bytes == bytes && (span->addr & (align - 1)) == 0) {
+            slot_close(heap, i);
+            heap->large_cached -= bytes;
+            if (HM_UNLIKELY(!mark_to_user(&span->mark))) {
+                diagnose_race((const void *)span->addr);
+            }
+            return (void *)span->addr;
+        }
+    }
+    return NULL;
+}
+
+/* The last one is the oldest. */
+static void slot_evict(struct theap *heap)
+{
+    unsigned last = THEAP_SLOTS - 1;
+    while (heap->slot[last] == NULL) {
+        last--;
+    }
+    struct span *span = heap->slot[last];
+    heap->slot[last] = NULL;
+    heap->large_cached -= span->bytes;
+    large_discard(heap->core, span);
+}
+
+/* Keeps the block, whose mark was taken, instead of older ones. False: there is no room for it beside what the bins
+ * have. */
+static bool slot_keep(struct theap *heap, struct span *span)
+{
+    if (span->bytes > LARGE_CACHED_MAX) {
+        return false;
+    }
+    while (heap->slot[0] != NULL &&
+           (heap->slot[THEAP_SLOTS - 1] != NULL || heap->large_cached + span->bytes > LARGE_CACHED_MAX)) {
+        slot_evict(heap);
+    }
+    if (heap->large_cached + span->bytes > LARGE_CACHED_MAX) {
+        return false;
+    }
+    for (unsigned i = THEAP_SLOTS - 1; i > 0; i--) {
+        heap->slot[i] = heap->slot[i - 1];
+    }
+    heap->large_cached += span->bytes;
+    mark_store(&span->mark, LARGE_USER | CODE_CACHED);
+    heap->slot[0] = span;
+    return true;
+}
+
+void large_drop_slots(struct theap *heap, bool trusted)
+{
+    for (unsigned i = 0; i < THEAP_SLOTS; i++) {
+        struct span *span = heap->slot[i];
+        bool whole = span != NULL && (trusted || (large_find(heap->core, span->addr) == span &&
+                                                  mark_load(&span->mark) == (LARGE_USER | CODE_CACHED)));
+        heap->slot[i] = NULL;
+        if (whole) {
+            heap->large_cached -= span->bytes;
+            large_discard(heap->core, span);
+        }
+    }
+}
+
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
 {
     bool cacheable =
@@ -30,12 +108,17 @@ void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t al
     if (!bits_add(bytes, align + core->os->page_size, &sum)) {
         return NULL;
     }
+    bytes = bits_align_up(bytes, core->os->page_size);
+    align = align < core->os->page_size ? core->os->page_size : align;
+    void *kept = heap != NULL && bytes > CLASS_MAX_BYTES ? slot_take(heap, bytes, align) : NULL;
+    if (kept != NULL) {
+        *zero = false;
+        return kept;
+    }
     struct span *span = core_span_get(core);
     if (span == NULL) {
         return NULL;
     }
-    bytes = bits_align_up(bytes, core->os->page_size);
-    align = align < core->os->page_size ? core->os->page_size : align;
     if (!obtain(core, span, bytes, align)) {
         core_span_put(core, span);
         return NULL;
@@ -70,7 +153,8 @@ bool large_free(struct core *core, struct theap *heap, struct span *span)
         heap->large_cached += class_bytes[span->bin];
         mark_store(&span->mark, LARGE_USER | CODE_CACHED);
         theap_push(heap, span->bin, (void *)span->addr, &span->mark);
-    } else {
+    } else if (heap == NULL || heap->closed || span->kind != SPAN_LARGE || span->bytes <= CLASS_MAX_BYTES ||
+               !slot_keep(heap, span)) {
         large_discard(core, span);
     }
     return true;

@@ -1,14 +1,15 @@
-/* Large blocks: one block, one span. Up to 256 KiB a thread may keep freed spans in its bins; from
+/* Large blocks: one block, one span. Freed ones up to 256 KiB a thread may keep in its bins, longer ones in a few
+ * slots, for requests of exactly as many pages: both together at most LARGE_CACHED_MAX. From
  * options.own_mapping_bytes on a block is a mapping of its own. */
 #ifndef HM_HEAP_LARGE_H
 #define HM_HEAP_LARGE_H
 
 #include "heap/core.h"
 
-/* span.mark of one block spans. With CODE_CACHED: in a bin. */
+/* span.mark of one block spans. With CODE_CACHED: in a bin or a slot. */
 #define LARGE_USER 1u
 
-#define LARGE_CACHED_MAX ((size_t)1 << 20) /* what one thread's bins may keep of large blocks */
+#define LARGE_CACHED_MAX ((size_t)1 << 20) /* what one thread may keep of large blocks */
 
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero);
 
@@ -20,6 +21,9 @@ bool large_free(struct core *core, struct theap *heap, struct span *span);
 
 /* In place or by remapping; NULL: neither, the block is as it was. */
 void *large_resize(struct core *core, struct span *span, size_t bytes);
+
+/* Empties the slots; `trusted` as in theap_drop_bins. Owner thread, or the heap has no thread. */
+void large_drop_slots(struct theap *heap, bool trusted);
 
 /* Gives the span of a block that nobody has any more back to the page heap. */
 void large_discard(struct core *core, struct span *span);

@@ -503,6 +503,7 @@ void theap_drop_bins(struct theap *heap, bool trusted)
         bins_flush(heap, class, bins_count(heap, class), trusted);
     }
     bins_settle_loose(heap, trusted);
+    large_drop_slots(heap, trusted);
     if (trusted) {
         remote_pay(heap);
     } else {

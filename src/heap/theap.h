@@ -39,6 +39,7 @@ struct bin_info {
 
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
 
+#define THEAP_SLOTS     4
 #define THEAP_LOOSE_MAX 16u /* few, as each may keep a chunk alive */
 
 #define THEAP_BUCKETS 13 /* chunks by log2 of their dead granules */
@@ -93,7 +94,9 @@ struct theap {
     size_t chunk_count;  /* changed under the lock; the owner reads it without */
     size_t used;         /* granules of blocks in all chunks, as far as this heap has heard; likewise */
     size_t flushed;      /* granules flushed since the bins were dropped last */
-    size_t large_cached; /* bytes of the large classes' blocks in bins; owner thread only */
+    size_t large_cached; /* bytes of large blocks in bins and slots; owner thread only */
+    struct span *
+        slot[THEAP_SLOTS]; /* cached blocks of more than the largest class, newest first; owner thread only */
     /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */
     struct entry loose[THEAP_LOOSE_MAX];
     size_t loose_count;

@@ -107,12 +107,17 @@ Test(diagnose, large_cached)
     put(a, subject);
     assert_all("double free of %p (block of 65536 bytes, waiting in a thread's cache)",
                "of freed block %p (block of");
+    subject = get(a, 300 * KIB);
+    put(a, subject);
+    assert_all("double free of %p (block of 307200 bytes, waiting in a thread's cache)",
+               "of freed block %p (block of");
 }
 
 Test(diagnose, large_pages_free)
 {
     subject = get(a, 300 * KIB);
     put(a, subject);
+    theap_drop_bins(a, true);
     assert_all("double free of %p (now inside free pages of", "of freed block %p (now inside free pages of");
 }
 

@@ -45,6 +45,57 @@ Test(large, a_freed_block_is_kept_and_handed_out_again)
     cr_assert_eq(span->mark, LARGE_USER);
 }
 
+Test(large, a_longer_block_is_kept_for_a_request_of_as_many_pages)
+{
+    void *block = get(a, 700 * KIB);
+    struct span *span = large_find(core, (uintptr_t)block);
+    put(a, block);
+    cr_assert_eq(span->mark, LARGE_USER | CODE_CACHED);
+    void *other = get(a, 700 * KIB - PAGE);
+    cr_assert_neq(other, block);
+    cr_assert_eq(get(a, 700 * KIB - PAGE + 1), block);
+    cr_assert_eq(span->mark, LARGE_USER);
+    put(a, other);
+    put(a, block);
+    cr_assert_eq(live(), 700 * KIB, "the older one made room");
+    put(a, get(a, MIB + 1));
+    cr_assert_eq(live(), 700 * KIB, "a longer one isn't kept");
+    theap_drop_bins(a, true);
+    assert_empty();
+}
+
+Test(large, slots_keep_the_newest_and_leave_bins_alone)
+{
+    void *small = get(a, 256 * KIB);
+    void *blocks[8];
+    for (size_t i = 0; i < 8; i++) {
+        blocks[i] = get(a, (300 + 4 * i) * KIB);
+    }
+    put(a, small);
+    for (size_t i = 0; i < 8; i++) {
+        put(a, blocks[i]);
+        verify();
+    }
+    cr_assert_eq(live(), (256 + 324 + 328) * KIB);
+    cr_assert_eq(get(a, 324 * KIB), blocks[6]);
+    cr_assert_eq(get(a, 256 * KIB), small);
+}
+
+Test(large, a_slot_that_a_fork_tore_gives_back_what_is_whole)
+{
+    void *block = get(a, 400 * KIB);
+    put(a, block);
+    struct span *span = a->slot[0];
+    a->slot[1] = span;
+    theap_drop_bins(a, false);
+    cr_assert_eq(live(), 0);
+    cr_assert_eq(a->large_cached, 0);
+    block = get(a, 400 * KIB);
+    a->slot[0] = large_find(core, (uintptr_t)block);
+    theap_drop_bins(a, false);
+    cr_assert_eq(live(), 400 * KIB, "a block with the user stays");
+}
+
 Test(large, a_thread_keeps_a_bounded_amount)
 {
     void *blocks[40];

@@ -228,6 +228,7 @@ Test(observe_stats, pages_handed_out_again_avoid_faults)
     struct fixture *fixture = fixture_make();
     struct observation seen;
     fixture_free(fixture, fixture->heap, fixture_alloc(fixture, fixture->heap, 512 * KIB));
+    theap_drop_bins(fixture->heap, true);
     fixture_observe(fixture, &seen);
     cr_assert_eq(seen.stats.faults_avoided, 0);
     cr_assert_eq(seen.stats.dirty, 512 * KIB);
