@@ -104,20 +104,26 @@ static HM_NOINLINE void free_of_any_kind(void *block)
 }
 
 /* Of several branches the fast path leaves by, this one comes by once in a while even if all is well. */
-static HM_NOINLINE void tick(struct theap *heap)
-{
-    heap->ticks = THEAP_TICKS;
-    pageheap_tick(&process_core.pages);
-}
-
-void general_free(void *block)
+static HM_NOINLINE void free_and_tick(void *block)
 {
     struct theap *heap = process_current();
-    if (heap != NULL && heap->ticks == 0) {
-        tick(heap);
+    if (heap != NULL) {
+        heap->ticks = THEAP_TICKS;
+        pageheap_tick(&process_core.pages);
     }
-    if (block != NULL && (heap == NULL || (!fast_free_large(&process_core, heap, block) &&
-                                           !alloc_free_in_chunk(&process_core, heap, block)))) {
+    if (block != NULL) {
+        free_of_any_kind(block);
+    }
+}
+
+/* No thread's heap is `process_none`, so that no block is its own. */
+void general_free(void *block)
+{
+    struct theap *heap = process_heap;
+    if (HM_UNLIKELY(heap->ticks == 0)) {
+        free_and_tick(block);
+    } else if (block != NULL && !fast_free_large(&process_core, heap, block) &&
+               !alloc_free_in_chunk(&process_core, heap, block)) {
         free_of_any_kind(block);
     }
 }

@@ -526,6 +526,7 @@ void theap_verify(struct theap *heap)
         HM_CHECK(atomic_load(&chunk->span.owner) == heap, "a heap owns the chunks on its list");
         HM_CHECK(table_find(&heap->core->table, chunk->span.addr) == chunk, "the table leads to every chunk");
         HM_CHECK((heap->buckets >> chunk->bucket & 1) != 0, "a bucket's bit is set while it has chunks");
+        HM_CHECK(mark_load(&chunk->span.mark) == 0, "only a large span has a mark");
         chunk_verify(chunk);
         linked += chunk->linked;
         counted += chunk->counted;
