@@ -44,7 +44,7 @@ static bool owns(const struct theap *heap, const struct chunk *chunk)
 static void *alloc_classed(struct core *core, struct theap *heap, size_t bytes, bool *zero)
 {
     unsigned class = class_of(bytes);
-    void *block = fast_pop_class(heap, class);
+    void *block = fast_pop(heap, THEAP_BIN_OF(class));
     if (block != NULL) {
         return block;
     }

@@ -39,12 +39,12 @@ static unsigned max_capacity(unsigned class)
 
 struct entry *bins_bottom(struct theap *heap, unsigned class)
 {
-    return entry_at(heap, heap->bin[class].limit) - heap->info[class].capacity;
+    return entry_at(heap, heap->bin[class].limit) - heap->info[class].room;
 }
 
 unsigned bins_count(struct theap *heap, unsigned class)
 {
-    /* Also while set_array is under way, as a forked child may find it: then the entries are lost. */
+    /* Also while an array or its room is being exchanged, as a forked child may find it: then the entries are lost. */
     if (heap->info[class].capacity == 0) {
         return 0;
     }
@@ -54,11 +54,24 @@ unsigned bins_count(struct theap *heap, unsigned class)
 static void set_array(struct theap *heap, unsigned class, struct entry *bottom, unsigned capacity,
                       unsigned count)
 {
-    uint16_t *visible = &heap->info[class].capacity;
+    unsigned room = class < CLASS_IN_CHUNK ? capacity : 0;
+    uint8_t *visible = &heap->info[class].capacity;
     __atomic_store_n(visible, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->bin[class].top, offset_of(heap, bottom + count), __ATOMIC_RELEASE);
-    __atomic_store_n(&heap->bin[class].limit, offset_of(heap, bottom + capacity), __ATOMIC_RELEASE);
-    __atomic_store_n(visible, (uint16_t)capacity, __ATOMIC_RELEASE);
+    __atomic_store_n(&heap->info[class].room, (uint8_t)room, __ATOMIC_RELEASE);
+    __atomic_store_n(&heap->bin[class].limit, offset_of(heap, bottom + room), __ATOMIC_RELEASE);
+    __atomic_store_n(visible, (uint8_t)capacity, __ATOMIC_RELEASE);
+}
+
+void bins_set_room(struct theap *heap, unsigned class, unsigned room)
+{
+    struct entry *bottom = bins_bottom(heap, class);
+    uint8_t *visible = &heap->info[class].capacity;
+    uint8_t capacity = *visible;
+    __atomic_store_n(visible, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&heap->info[class].room, (uint8_t)room, __ATOMIC_RELEASE);
+    __atomic_store_n(&heap->bin[class].limit, offset_of(heap, bottom + room), __ATOMIC_RELEASE);
+    __atomic_store_n(visible, capacity, __ATOMIC_RELEASE);
 }
 
 unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count)
@@ -217,7 +230,6 @@ void bins_settle_loose(struct theap *heap, bool trusted)
 void bins_settle(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
     if (class >= CLASS_IN_CHUNK) {
-        heap->large_cached -= class_bytes[class];
         large_discard(heap->core, large_of_mark(mark));
         return;
     }
@@ -238,7 +250,6 @@ static void flush_large(struct theap *heap, unsigned class, const struct entry *
             large_discard(heap->core, large_of_mark(entries[i].mark));
         }
     }
-    heap->large_cached -= (size_t)count * class_bytes[class];
 }
 
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted)

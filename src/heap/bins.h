@@ -7,9 +7,12 @@
 #define BINS_MIN_CAPACITY 7u
 #define BINS_MAX_CAPACITY 127u
 
-/* Room for `count` entries in the class's bin, as far as its largest size and the OS allow. Returns the
- * entries that fit in it now. */
+/* An array of `count` entries for the class's bin, as far as its largest size and the OS allow. Returns the entries that fit
+ * in it now. The bin has room for as many, or for none if it is one of large blocks and the array is new. */
 unsigned bins_reserve(struct theap *heap, unsigned class, unsigned count);
+
+/* Lets the bin have up to `room` entries; not fewer than it has, nor more than its array. */
+void bins_set_room(struct theap *heap, unsigned class, unsigned room);
 
 /* The next free place above the bin's entries, and taking `count` entries written there into the bin. */
 struct entry *bins_end(struct theap *heap, unsigned class);

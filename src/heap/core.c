@@ -334,7 +334,9 @@ static void verify_bins(struct theap *heap)
                      "a bin's entries are of its class");
         }
         HM_CHECK(bottom->block == NULL, "a bin's bottom is zero");
-        large += class >= CLASS_IN_CHUNK ? (size_t)count * class_bytes[class] : 0;
+        HM_CHECK(count <= heap->info[class].room && heap->info[class].room <= heap->info[class].capacity,
+                 "a bin has no more entries than room, and no more room than its array");
+        large += class >= CLASS_IN_CHUNK ? (size_t)heap->info[class].room * class_bytes[class] : 0;
     }
     for (size_t i = 0; i < heap->loose_count; i++) {
         HM_CHECK((mark_load(heap->loose[i].mark) & CODE_CACHED) != 0, "loose blocks are marked cached");
@@ -344,7 +346,9 @@ static void verify_bins(struct theap *heap)
                  "what a slot holds is marked cached");
         large += heap->slot[i]->bytes;
     }
-    HM_CHECK(heap->large_cached == large, "large_cached is the sum of the large blocks in bins and slots");
+    HM_CHECK(heap->large_room == large,
+             "large_room is the room of bins for large blocks, and the blocks in slots");
+    HM_CHECK(large <= LARGE_CACHED_MAX, "a thread keeps no more of large blocks than it may");
 }
 
 void core_verify(struct core *core, struct theap *self)

@@ -75,24 +75,12 @@ HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
     return fast_pop(heap, offset);
 }
 
-/* The newest block of the class's bin; NULL when it is empty. */
-HM_INLINE void *fast_pop_class(struct theap *heap, unsigned class)
-{
-    void *block = fast_pop(heap, THEAP_BIN_OF(class));
-    if (block != NULL && class >= CLASS_IN_CHUNK) {
-        heap->large_cached -= class_bytes[class];
-    }
-    return block;
-}
-
 /* The same for requests from there to the largest class. The likely sort first: each has its own table. */
 HM_INLINE void *fast_alloc_medium(struct theap *heap, size_t bytes)
 {
     if (bytes - CLASS_CHUNK_BYTES - 1 < CLASS_MAX_BYTES - CLASS_CHUNK_BYTES) {
         unsigned class = class_by_large_step[(bytes + CLASS_STEP_LARGE - 1) / CLASS_STEP_LARGE];
-        void *block = fast_pop(heap, THEAP_BIN_OF(class));
-        heap->large_cached -= block != NULL ? class_bytes[class] : 0;
-        return block;
+        return fast_pop(heap, THEAP_BIN_OF(class));
     }
     return bytes - 1 < CLASS_CHUNK_BYTES ? fast_pop(heap, THEAP_BIN_OF(class_of(bytes))) : NULL;
 }
@@ -130,11 +118,9 @@ HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *bloc
     }
     struct bin *bin = fast_bin(heap, THEAP_BIN_OF(span->bin));
     uintptr_t top = bin->top;
-    size_t cached = heap->large_cached + class_bytes[span->bin];
-    if (top == bin->limit || cached > LARGE_CACHED_MAX) {
+    if (top == bin->limit) {
         return false;
     }
-    heap->large_cached = cached;
     fast_push(heap, bin, top, block, &span->mark);
     return true;
 }

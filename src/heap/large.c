@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/stat.h"
+#include "heap/bins.h"
 #include "heap/diagnose.h"
 #include "page/mapping.h"
 
@@ -18,6 +19,42 @@ static bool obtain(struct core *core, struct span *span, size_t bytes, size_t al
         return true;
     }
     return pageheap_alloc(&core->pages, span, bytes, align, SPAN_LARGE);
+}
+
+/* What a thread may keep */
+
+/* Takes the room that bins don't use. */
+static void revoke_unused(struct theap *heap)
+{
+    for (unsigned class = CLASS_IN_CHUNK; class < CLASS_COUNT; class ++) {
+        unsigned count = bins_count(heap, class);
+        size_t unused = heap->info[class].room - count;
+        if (unused > 0) {
+            bins_set_room(heap, class, count);
+            heap->large_room -= unused * class_bytes[class];
+        }
+    }
+}
+
+static bool may_keep(struct theap *heap, size_t bytes)
+{
+    if (heap->large_room + bytes > LARGE_CACHED_MAX) {
+        revoke_unused(heap);
+    }
+    return heap->large_room + bytes <= LARGE_CACHED_MAX;
+}
+
+bool large_grant(struct theap *heap, unsigned class)
+{
+    unsigned count = bins_count(heap, class);
+    if (count == heap->info[class].room) {
+        if (count == heap->info[class].capacity || !may_keep(heap, class_bytes[class])) {
+            return false;
+        }
+        bins_set_room(heap, class, count + 1);
+        heap->large_room += class_bytes[class];
+    }
+    return true;
 }
 
 /* Slots */
@@ -37,7 +74,7 @@ static void *slot_take(struct theap *heap, size_t bytes, size_t align)
         struct span *span = heap->slot[i];
         if (span->bytes == bytes && (span->addr & (align - 1)) == 0) {
             slot_close(heap, i);
-            heap->large_cached -= bytes;
+            heap->large_room -= bytes;
             if (HM_UNLIKELY(!mark_to_user(&span->mark))) {
                 diagnose_race((const void *)span->addr);
             }
@@ -56,7 +93,7 @@ static void slot_evict(struct theap *heap)
     }
     struct span *span = heap->slot[last];
     heap->slot[last] = NULL;
-    heap->large_cached -= span->bytes;
+    heap->large_room -= span->bytes;
     large_discard(heap->core, span);
 }
 
@@ -67,23 +104,22 @@ static bool slot_keep(struct theap *heap, struct span *span)
     if (span->bytes > LARGE_CACHED_MAX) {
         return false;
     }
-    while (heap->slot[0] != NULL &&
-           (heap->slot[THEAP_SLOTS - 1] != NULL || heap->large_cached + span->bytes > LARGE_CACHED_MAX)) {
+    while (heap->slot[0] != NULL && (heap->slot[THEAP_SLOTS - 1] != NULL || !may_keep(heap, span->bytes))) {
         slot_evict(heap);
     }
-    if (heap->large_cached + span->bytes > LARGE_CACHED_MAX) {
+    if (!may_keep(heap, span->bytes)) {
         return false;
     }
     for (unsigned i = THEAP_SLOTS - 1; i > 0; i--) {
         heap->slot[i] = heap->slot[i - 1];
     }
-    heap->large_cached += span->bytes;
+    heap->large_room += span->bytes;
     mark_store(&span->mark, LARGE_USER | CODE_CACHED);
     heap->slot[0] = span;
     return true;
 }
 
-void large_drop_slots(struct theap *heap, bool trusted)
+void large_drop(struct theap *heap, bool trusted)
 {
     for (unsigned i = 0; i < THEAP_SLOTS; i++) {
         struct span *span = heap->slot[i];
@@ -91,10 +127,11 @@ void large_drop_slots(struct theap *heap, bool trusted)
                                                   mark_load(&span->mark) == (LARGE_USER | CODE_CACHED)));
         heap->slot[i] = NULL;
         if (whole) {
-            heap->large_cached -= span->bytes;
+            heap->large_room -= span->bytes;
             large_discard(heap->core, span);
         }
     }
+    revoke_unused(heap);
 }
 
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
@@ -148,9 +185,7 @@ bool large_free(struct core *core, struct theap *heap, struct span *span)
         return false;
     }
     if (heap != NULL && !heap->closed && span->bin != NO_BIN &&
-        atomic_load_explicit(&span->owner, memory_order_relaxed) == heap &&
-        heap->large_cached + class_bytes[span->bin] <= LARGE_CACHED_MAX) {
-        heap->large_cached += class_bytes[span->bin];
+        atomic_load_explicit(&span->owner, memory_order_relaxed) == heap) {
         mark_store(&span->mark, LARGE_USER | CODE_CACHED);
         theap_push(heap, span->bin, (void *)span->addr, &span->mark);
     } else if (heap == NULL || heap->closed || span->kind != SPAN_LARGE || span->bytes <= CLASS_MAX_BYTES ||

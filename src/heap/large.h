@@ -1,6 +1,13 @@
 /* Large blocks: one block, one span. Freed ones up to 256 KiB a thread may keep in its bins, longer ones in a few
  * slots, for requests of exactly as many pages: both together at most LARGE_CACHED_MAX. From
- * options.own_mapping_bytes on a block is a mapping of its own. */
+ * options.own_mapping_bytes on a block is a mapping of its own.
+ *
+ * What a thread may keep is charged to bins when they get room for a block, not when one comes or goes: so neither malloc nor
+ * free counts. A bin gets room when a block is freed for which it has none, and loses what it doesn't use when others need
+ * it.
+ *
+ * Equation: theap.large_room = the sum of info.room * class_bytes over large classes + the bytes of blocks in slots;
+ * it is at most LARGE_CACHED_MAX. */
 #ifndef HM_HEAP_LARGE_H
 #define HM_HEAP_LARGE_H
 
@@ -22,8 +29,13 @@ bool large_free(struct core *core, struct theap *heap, struct span *span);
 /* In place or by remapping; NULL: neither, the block is as it was. */
 void *large_resize(struct core *core, struct span *span, size_t bytes);
 
-/* Empties the slots; `trusted` as in theap_drop_bins. Owner thread, or the heap has no thread. */
-void large_drop_slots(struct theap *heap, bool trusted);
+/* Makes sure that the class's bin, which has an array, has room for one more block. False: the thread keeps as much as it
+ * may. Owner thread only. */
+bool large_grant(struct theap *heap, unsigned class);
+
+/* Empties the slots, and takes the room from bins, which are empty; `trusted` as in theap_drop_bins. Owner thread, or the heap
+ * has no thread. */
+void large_drop(struct theap *heap, bool trusted);
 
 /* Gives the span of a block that nobody has any more back to the page heap. */
 void large_discard(struct core *core, struct span *span);

@@ -346,7 +346,7 @@ static unsigned next_batch(struct theap *heap, unsigned class)
         batch = batch > FIRST_BATCH ? FIRST_BATCH : batch;
     }
     unsigned doubled = 2 * batch < limit ? 2 * batch : limit;
-    info->batch = (uint16_t)doubled;
+    info->batch = (uint8_t)doubled;
     return batch < limit ? batch : limit;
 }
 
@@ -487,7 +487,7 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
         pageheap_tick(&heap->core->pages);
         room = heap->info[class].capacity;
     }
-    if (room == 0) {
+    if (room == 0 || (class >= CLASS_IN_CHUNK && !large_grant(heap, class))) {
         bins_settle(heap, class, block, mark);
         return;
     }
@@ -503,12 +503,12 @@ void theap_drop_bins(struct theap *heap, bool trusted)
         bins_flush(heap, class, bins_count(heap, class), trusted);
     }
     bins_settle_loose(heap, trusted);
-    large_drop_slots(heap, trusted);
+    large_drop(heap, trusted);
     if (trusted) {
         remote_pay(heap);
     } else {
         /* These may be torn too. */
-        heap->large_cached = 0;
+        heap->large_room = 0;
         heap->owed = 0;
     }
     heap->flushed = 0;

@@ -33,8 +33,9 @@ struct bin {
 };
 
 struct bin_info {
-    uint16_t capacity; /* entries of its array, the bottom not counted; 0: it has none */
-    uint16_t batch;    /* blocks that the next refill wants */
+    uint8_t capacity; /* entries of its array, the bottom not counted; 0: it has none */
+    uint8_t room;     /* of them from the bottom to `limit`: all, but for large blocks (large.h) */
+    uint8_t batch;    /* blocks that the next refill wants */
 };
 
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
@@ -90,11 +91,11 @@ struct theap {
     struct holes holes;
     struct list chunks;
     struct list bucket[THEAP_BUCKETS];
-    uint32_t buckets;    /* bit b: bucket b isn't empty */
-    size_t chunk_count;  /* changed under the lock; the owner reads it without */
-    size_t used;         /* granules of blocks in all chunks, as far as this heap has heard; likewise */
-    size_t flushed;      /* granules flushed since the bins were dropped last */
-    size_t large_cached; /* bytes of large blocks in bins and slots; owner thread only */
+    uint32_t buckets;   /* bit b: bucket b isn't empty */
+    size_t chunk_count; /* changed under the lock; the owner reads it without */
+    size_t used;        /* granules of blocks in all chunks, as far as this heap has heard; likewise */
+    size_t flushed;     /* granules flushed since the bins were dropped last */
+    size_t large_room;  /* bytes of large blocks: what bins have room for + in slots; owner thread only */
     struct span *
         slot[THEAP_SLOTS]; /* cached blocks of more than the largest class, newest first; owner thread only */
     /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */

@@ -28,7 +28,9 @@ Test(bins, room_grows_by_doubling_up_to_what_two_batches_need)
             limit = room;
         }
         cr_assert_geq(limit, 2 * batch - 1);
-        cr_assert_eq(a->bin[class].limit - a->bin[class].top, limit * sizeof(struct entry));
+        cr_assert_eq(a->bin[class].limit - a->bin[class].top,
+                     class < CLASS_IN_CHUNK ? limit * sizeof(struct entry) : 0,
+                     "large blocks are granted room");
     }
     cr_assert_eq(bins_reserve(a, 0, 1), BINS_MAX_CAPACITY, "it doesn't shrink");
 }
@@ -133,6 +135,24 @@ Test(bins, a_torn_bin_is_left_alone)
         bins_discard_arrays(a);
         cr_assert_eq(mark_value(blocks[0]) & CODE_CACHED, CODE_CACHED);
         cr_assert_eq(bins_count(a, class), 0);
+        put(a, get(a, class_bytes[class]));
+        verify();
+    }
+}
+
+/* A fork between the writes that change the room of a bin of large blocks. */
+Test(bins, a_torn_room_is_left_alone)
+{
+    for (unsigned torn = 0; torn < 2; torn++) {
+        unsigned class = class_of(64 * KIB) + torn;
+        put(a, get(a, class_bytes[class]));
+        a->info[class].capacity = 0;
+        a->info[class].room += 3;
+        a->bin[class].limit += torn == 1 ? 3 * sizeof(struct entry) : 0;
+        theap_drop_bins(a, false);
+        bins_discard_arrays(a);
+        cr_assert_eq(bins_count(a, class), 0);
+        cr_assert_eq(a->large_room, 0);
         put(a, get(a, class_bytes[class]));
         verify();
     }

@@ -89,7 +89,7 @@ Test(large, a_slot_that_a_fork_tore_gives_back_what_is_whole)
     a->slot[1] = span;
     theap_drop_bins(a, false);
     cr_assert_eq(live(), 0);
-    cr_assert_eq(a->large_cached, 0);
+    cr_assert_eq(a->large_room, 0);
     block = get(a, 400 * KIB);
     a->slot[0] = large_find(core, (uintptr_t)block);
     theap_drop_bins(a, false);
@@ -124,6 +124,55 @@ Test(large, taking_kept_blocks_out_makes_room_for_others)
         }
     }
     cr_assert_leq(a->stats.large_allocs, 8, "the loop lives from its cache");
+}
+
+static unsigned room_of(size_t bytes)
+{
+    return a->info[class_of(bytes)].room;
+}
+
+Test(large, a_bin_has_room_for_as_many_as_it_had_at_once)
+{
+    void *blocks[3];
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            blocks[i] = get(a, 100 * KIB);
+        }
+        for (unsigned i = 0; i < 3; i++) {
+            put(a, blocks[i]);
+            cr_assert_eq(room_of(100 * KIB), round == 0 ? i + 1 : 3);
+            verify();
+        }
+    }
+    cr_assert_eq(a->large_room, 3 * class_bytes[class_of(100 * KIB)]);
+}
+
+Test(large, room_that_a_bin_does_not_use_goes_to_others)
+{
+    void *blocks[5];
+    for (int i = 0; i < 5; i++) {
+        blocks[i] = get(a, 256 * KIB);
+    }
+    void *other = get(a, 200 * KIB);
+    void *longer = get(a, 600 * KIB);
+    for (int i = 0; i < 5; i++) {
+        put(a, blocks[i]);
+        verify();
+    }
+    cr_assert_eq(room_of(256 * KIB), 4, "as much as a thread may keep");
+    cr_assert_eq(bins_count(a, class_of(256 * KIB)), 4);
+    get(a, 256 * KIB);
+    put(a, other);
+    cr_assert_eq(room_of(256 * KIB), 3);
+    cr_assert_eq(room_of(200 * KIB), 1);
+    get(a, 256 * KIB);
+    get(a, 256 * KIB);
+    put(a, longer);
+    cr_assert_eq(a->slot[0], large_find(core, (uintptr_t)longer), "to a slot, too");
+    verify();
+    cr_assert_not(large_grant(a, class_of(128 * KIB)), "all is used");
+    theap_drop_bins(a, true);
+    cr_assert_eq(a->large_room, 0);
 }
 
 Test(large, blocks_of_other_threads_are_not_kept)
