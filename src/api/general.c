@@ -34,10 +34,15 @@ static HM_NOINLINE void *malloc_of_any_size(size_t size)
     return obtain(size, 1, &zero);
 }
 
+void *general_malloc_medium(size_t size, struct theap *heap)
+{
+    void *block = fast_alloc_medium(heap, size);
+    return HM_LIKELY(block != NULL) ? block : malloc_of_any_size(size);
+}
+
 void *general_malloc(size_t size)
 {
-    void *block = fast_alloc_medium(process_heap, size);
-    return block != NULL ? block : malloc_of_any_size(size);
+    return general_malloc_medium(size, process_heap);
 }
 
 void *general_calloc(size_t bytes)
@@ -111,20 +116,37 @@ static HM_NOINLINE void free_and_tick(void *block)
         heap->ticks = THEAP_TICKS;
         pageheap_tick(&process_core.pages);
     }
-    if (block != NULL) {
+    free_of_any_kind(block);
+}
+
+void general_free_small(void *block, struct theap *heap)
+{
+    if (HM_UNLIKELY(heap->ticks == 0)) {
+        free_and_tick(block);
+    } else if (HM_UNLIKELY(!alloc_free_in_chunk(&process_core, heap, block))) {
         free_of_any_kind(block);
     }
 }
 
 /* No thread's heap is `process_none`, so that no block is its own. */
+void general_free_large(void *block, struct theap *heap)
+{
+    if (HM_UNLIKELY(!fast_free_covered(&process_core, heap, block))) {
+        general_free(block);
+    }
+}
+
+/* The ticks of `process_none` are 0: it doesn't ask the page map, which may be none yet. */
 void general_free(void *block)
 {
     struct theap *heap = process_heap;
+    if (block == NULL) {
+        return;
+    }
     if (HM_UNLIKELY(heap->ticks == 0)) {
         free_and_tick(block);
-    } else if (block != NULL && !fast_free_large(&process_core, heap, block) &&
-               !alloc_free_in_chunk(&process_core, heap, block)) {
-        free_of_any_kind(block);
+    } else if (!fast_free_large(&process_core, heap, block)) {
+        general_free_small(block, heap);
     }
 }
 

@@ -5,6 +5,8 @@
 
 #include "base/attr.h"
 
+struct theap;
+
 void *general_malloc(size_t size);
 void *general_calloc(size_t bytes);
 void *general_realloc(void *block, size_t size);
@@ -12,6 +14,12 @@ void *general_aligned(size_t alignment, size_t size);
 void general_free(void *block);
 size_t general_usable(const void *block);
 int general_trim(size_t keep);
+
+/* The same, for what the fast path already knows: the thread's heap; and a large request; an address in the chunk table's window,
+ * in no chunk, or in a chunk. */
+void *general_malloc_medium(size_t size, struct theap *heap);
+void general_free_large(void *block, struct theap *heap);
+void general_free_small(void *block, struct theap *heap);
 
 /* Sets errno to ENOMEM and returns NULL. */
 HM_COLD void *general_no_memory(void);

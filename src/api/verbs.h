@@ -14,14 +14,34 @@
 
 HM_INLINE void *verb_malloc(size_t size)
 {
-    void *block = fast_alloc(process_heap, size);
-    return HM_LIKELY(block != NULL) ? block : general_malloc(size);
+    struct theap *heap = process_heap;
+    void *block = fast_alloc(heap, size);
+    return HM_LIKELY(block != NULL) ? block : general_malloc_medium(size, heap);
+}
+
+/* Also for NULL: while the window isn't chosen yet it begins there. */
+HM_INLINE void verb_free_elsewhere(void *block, struct theap *heap, uintptr_t granule)
+{
+    HM_FORGET(granule); /* or the fast path would load the owner into a register for this */
+    if (fast_owner(&process_core, granule) == 0) {
+        general_free_large(block, heap);
+    } else {
+        general_free_small(block, heap);
+    }
 }
 
 HM_INLINE void verb_free(void *block)
 {
-    if (HM_UNLIKELY(!fast_free(&process_core, process_heap, block))) {
+    struct theap *heap = process_heap;
+    uintptr_t granule = table_granule(&process_core.table, (uintptr_t)block);
+    if (HM_UNLIKELY(granule >= TABLE_GRANULES)) {
         general_free(block);
+        return;
+    }
+    if (HM_UNLIKELY(fast_owner(&process_core, granule) != (uintptr_t)heap)) {
+        verb_free_elsewhere(block, heap, granule);
+    } else if (HM_UNLIKELY(!fast_free_own(&process_core, heap, block, granule))) {
+        general_free_small(block, heap);
     }
 }
 

@@ -17,10 +17,12 @@ void table_init(struct chunk_table *table, struct pagemap *pages, size_t first_b
 static void choose_base(struct chunk_table *table, const struct chunk *chunk)
 {
     uintptr_t window = TABLE_CHUNKS * CHUNK_BYTES;
+    uintptr_t highest = ((uintptr_t)1 << PAGEMAP_ADDRESS_BITS) - window;
     uintptr_t base = chunk->span.addr;
     if (chunk->span.source == SOURCE_MAP) {
         base = base > window ? base - window + ABOVE_FIRST_MAPPING : CHUNK_BYTES;
     }
+    base = base < highest ? base : highest;
     uintptr_t unset = 0;
     atomic_compare_exchange_strong(&table->base, &unset, base);
 }

@@ -10,7 +10,8 @@
 #include "chunk/chunk.h"
 #include "page/pagemap.h"
 
-#define TABLE_CHUNKS ((size_t)1 << 18)
+#define TABLE_CHUNKS   ((size_t)1 << 18)
+#define TABLE_GRANULES (TABLE_CHUNKS * CHUNK_GRANULES)
 
 /* A bin's place in the thread heap, by map byte and parity of the address: bin_offset[2 * byte + parity].
  * Everything that isn't a block with the user at exactly that address leads to the reject bin, which never
@@ -21,7 +22,7 @@
  * window's number leads to its byte. Metadata never lies so low that this is 0. Two arrays, because an index then is an
  * address; what a small process touches of them lies beside `base` and `bin_offset`, which it touches anyway. */
 struct chunk_table {
-    _Atomic uintptr_t base; /* first address of the window, 64 KiB aligned */
+    _Atomic uintptr_t base; /* first address of the window, 64 KiB aligned; the page map covers all of it */
     struct pagemap *pages;
     _Atomic(void *) owner[TABLE_CHUNKS];
     uint16_t bin_offset[TABLE_BIN_OFFSETS];
@@ -39,8 +40,8 @@ void table_clear(struct chunk_table *table, const struct chunk *chunk);
 /* The chunk that contains addr, or NULL. */
 struct chunk *table_find(struct chunk_table *table, uintptr_t addr);
 
-/* Number of the granule in the window; beyond TABLE_CHUNKS * CHUNK_GRANULES for addresses outside and for
- * those that are no multiple of 16. */
+/* Number of the granule in the window; TABLE_GRANULES or more for addresses outside and for those that are no
+ * multiple of 16. */
 HM_INLINE uintptr_t table_granule(const struct chunk_table *table, uintptr_t addr)
 {
     uintptr_t offset = addr - HM_RACY_WORD(&table->base);

@@ -78,24 +78,27 @@ HM_INLINE void *fast_alloc(struct theap *heap, size_t bytes)
 /* The same for requests from there to the largest class. The likely sort first: each has its own table. */
 HM_INLINE void *fast_alloc_medium(struct theap *heap, size_t bytes)
 {
+    unsigned class;
     if (bytes - CLASS_CHUNK_BYTES - 1 < CLASS_MAX_BYTES - CLASS_CHUNK_BYTES) {
-        unsigned class = class_by_large_step[(bytes + CLASS_STEP_LARGE - 1) / CLASS_STEP_LARGE];
-        return fast_pop(heap, THEAP_BIN_OF(class));
+        class = class_by_large_step[(bytes + CLASS_STEP_LARGE - 1) / CLASS_STEP_LARGE];
+    } else if (bytes - 1 < CLASS_CHUNK_BYTES) {
+        class = class_of(bytes);
+    } else {
+        return NULL;
     }
-    return bytes - 1 < CLASS_CHUNK_BYTES ? fast_pop(heap, THEAP_BIN_OF(class_of(bytes))) : NULL;
+    return fast_pop(heap, THEAP_BIN_OF(class));
+}
+
+/* The heap that owns the chunk of a granule in the chunk table's window; 0: there is no chunk. */
+HM_INLINE uintptr_t fast_owner(struct core *core, uintptr_t granule)
+{
+    return HM_RACY_WORD(&core->table.owner[granule / CHUNK_GRANULES]);
 }
 
 /* Caches a block of this thread's own chunks. False: another path is due (nothing is changed). */
-HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
+HM_INLINE bool fast_free_own(struct core *core, struct theap *heap, void *block, uintptr_t granule)
 {
-    uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
-    if (HM_UNLIKELY(granule >= TABLE_CHUNKS * CHUNK_GRANULES)) {
-        return false;
-    }
     uintptr_t index = granule / CHUNK_GRANULES;
-    if (HM_UNLIKELY(HM_RACY_WORD(&core->table.owner[index]) != (uintptr_t)heap)) {
-        return false;
-    }
     uint8_t *mark = (uint8_t *)(HM_RACY_WORD(&core->table.map[index]) + granule / 2);
     uintptr_t value = HM_RACY_BYTE(mark);
     struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
@@ -107,11 +110,23 @@ HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
     return true;
 }
 
-/* Caches a large block of this thread's own. False: the general path is due. Only a large span that is with the user
- * has that mark, and only one of a class has an owner. */
-HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *block)
+/* The same for any address. */
+HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
 {
-    struct span *span = pagemap_get(&core->map, (uintptr_t)block);
+    uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
+    return HM_LIKELY(granule < TABLE_GRANULES) && HM_LIKELY(fast_owner(core, granule) == (uintptr_t)heap) &&
+           fast_free_own(core, heap, block, granule);
+}
+
+static_assert(
+    (TABLE_GRANULES * GRANULE_BYTES) >> PAGEMAP_LEAF_BITS <= (size_t)1 << PAGEMAP_ROOT_BITS,
+    "the window before a chunk is there, which begins at 0, has no leaf in a page map that isn't set up");
+
+/* Caches a large block of this thread's own, an address that the page map covers. False: the general path is due. Only a
+ * large span that is with the user has that mark, and only one of a class has an owner. */
+HM_INLINE bool fast_free_covered(struct core *core, struct theap *heap, void *block)
+{
+    struct span *span = pagemap_get_covered(&core->map, (uintptr_t)block);
     if (span == NULL || HM_RACY_WORD(&span->owner) != (uintptr_t)heap || span->addr != (uintptr_t)block ||
         HM_RACY_BYTE(&span->mark) != LARGE_USER) {
         return false;
@@ -123,6 +138,12 @@ HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *bloc
     }
     fast_push(heap, bin, top, block, &span->mark);
     return true;
+}
+
+/* The same for any address. */
+HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *block)
+{
+    return pagemap_covers((uintptr_t)block) && fast_free_covered(core, heap, block);
 }
 
 #endif

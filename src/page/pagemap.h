@@ -45,12 +45,14 @@ void pagemap_prepare_from(struct pagemap *map, struct pagemap_stock *stock, uint
 void pagemap_enter(struct pagemap *map, struct span *span);
 void pagemap_clear(struct pagemap *map, const struct span *span);
 
-/* The span that begins or ends in the page of `addr`; NULL for every other address. */
-HM_INLINE struct span *pagemap_get(struct pagemap *map, uintptr_t addr)
+HM_INLINE bool pagemap_covers(uintptr_t addr)
 {
-    if (addr >> PAGEMAP_ADDRESS_BITS != 0) {
-        return NULL;
-    }
+    return addr >> PAGEMAP_ADDRESS_BITS == 0;
+}
+
+/* The span that begins or ends in the page of `addr`, an address that the map covers; NULL if there is none. */
+HM_INLINE struct span *pagemap_get_covered(struct pagemap *map, uintptr_t addr)
+{
     uintptr_t page = addr >> map->page_shift;
     struct pagemap_leaf *leaf =
         atomic_load_explicit(&map->root[page >> PAGEMAP_LEAF_BITS], memory_order_acquire);
@@ -59,6 +61,12 @@ HM_INLINE struct span *pagemap_get(struct pagemap *map, uintptr_t addr)
     }
     return atomic_load_explicit(&leaf->span[page & (((size_t)1 << PAGEMAP_LEAF_BITS) - 1)],
                                 memory_order_acquire);
+}
+
+/* The same for any address. */
+HM_INLINE struct span *pagemap_get(struct pagemap *map, uintptr_t addr)
+{
+    return pagemap_covers(addr) ? pagemap_get_covered(map, addr) : NULL;
 }
 
 /* The span that contains `addr`, by walking back over the map; NULL if none. Slow: for diagnoses. Finds pages

@@ -7,9 +7,28 @@
 #include <unistd.h>
 
 #include "api/verbs.h"
+#include "heap/bins.h"
 #include "support/assert_panic.h"
 
 /* Each as the first call of the process. */
+
+/* Inside the chunk table's window and outside of it, where the public verbs part. */
+Test(general, large_blocks_are_kept_wherever_they_lie)
+{
+    void *small = verb_malloc(100);
+    uintptr_t base = process_core.table.base;
+    for (int moved = 0; moved < 2; moved++) {
+        void *block = verb_malloc(100000);
+        process_core.table.base = moved ? (uintptr_t)1 << 40 : base;
+        verb_free(block);
+        cr_assert_eq(verb_malloc(100000), block);
+        verb_free(block);
+        process_core.table.base = base;
+        cr_assert_eq(bins_count(process_heap, class_of(100000)), 1);
+    }
+    verb_free(small);
+    verb_free(NULL);
+}
 
 Test(general, malloc_first)
 {

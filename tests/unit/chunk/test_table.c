@@ -130,3 +130,12 @@ Test(table, every_other_byte_leads_to_the_reject_bin)
         }
     }
 }
+
+Test(table, the_page_map_covers_the_window)
+{
+    const uintptr_t end = (uintptr_t)1 << PAGEMAP_ADDRESS_BITS;
+    struct chunk *chunk = make(0, end - CHUNK_BYTES, SOURCE_MAP);
+    cr_assert_eq(atomic_load(&table->base) + TABLE_GRANULES * GRANULE_BYTES, end);
+    cr_assert_eq(fast_find(end - 16), chunk);
+    cr_assert_null(fast_find(end));
+}

@@ -116,3 +116,11 @@ Test(pagemap, larger_pages_make_larger_entries, .init = NULL, .fini = teardown)
     cr_assert_eq(pagemap_get(&map, 5 * 65536 - 1), &span);
     cr_assert_null(pagemap_get(&map, 5 * 65536));
 }
+
+Test(pagemap, covers_48_bits)
+{
+    cr_assert(pagemap_covers(0));
+    cr_assert(pagemap_covers(((uintptr_t)1 << 48) - 1));
+    cr_assert_not(pagemap_covers((uintptr_t)1 << 48));
+    cr_assert_not(pagemap_covers(UINTPTR_MAX));
+}
