@@ -59,7 +59,7 @@ void *general_calloc(size_t bytes)
     return block;
 }
 
-void *general_aligned(size_t alignment, size_t size)
+static HM_NOINLINE void *aligned_of_any_kind(size_t alignment, size_t size)
 {
     bool zero;
     process_ready();
@@ -67,6 +67,40 @@ void *general_aligned(size_t alignment, size_t size)
         return process_other->memalign(alignment, size);
     }
     return obtain(size, alignment, &zero);
+}
+
+/* From the bin of the size, if it has one that happens to lie right. */
+HM_INLINE void *pop_aligned(size_t alignment, size_t size)
+{
+    return size <= CLASS_CHUNK_BYTES ? fast_pop_aligned(process_heap, class_of(size), alignment) : NULL;
+}
+
+void *general_aligned(size_t alignment, size_t size)
+{
+    void *block = pop_aligned(alignment, size);
+    return HM_LIKELY(block != NULL) ? block : aligned_of_any_kind(alignment, size);
+}
+
+static HM_NOINLINE int posix_memalign_of_any_kind(void **block, size_t alignment, size_t size)
+{
+    int saved = errno;
+    void *new_block = aligned_of_any_kind(alignment, size);
+    errno = saved;
+    if (new_block == NULL) {
+        return ENOMEM;
+    }
+    *block = new_block;
+    return 0;
+}
+
+int general_posix_memalign(void **block, size_t alignment, size_t size)
+{
+    void *new_block = pop_aligned(alignment, size);
+    if (HM_UNLIKELY(new_block == NULL)) {
+        return posix_memalign_of_any_kind(block, alignment, size);
+    }
+    *block = new_block;
+    return 0;
 }
 
 void *general_realloc(void *block, size_t size)

@@ -15,6 +15,9 @@ void general_free(void *block);
 size_t general_usable(const void *block);
 int general_trim(size_t keep);
 
+/* For a valid alignment; as posix_memalign does: returns the error, and keeps errno. */
+int general_posix_memalign(void **block, size_t alignment, size_t size);
+
 /* The same, for what the fast path already knows: the thread's heap; and a large request; an address in the chunk table's window,
  * in no chunk, or in a chunk. */
 void *general_malloc_medium(size_t size, struct theap *heap);

@@ -98,6 +98,9 @@ HM_INLINE void *verb_calloc(size_t count, size_t size)
 
 HM_INLINE void *verb_realloc(void *block, size_t size)
 {
+    if (HM_LIKELY(fast_fits(&process_core, process_heap, block, size))) {
+        return block;
+    }
     return block == NULL ? verb_malloc(size) : general_realloc(block, size);
 }
 
@@ -123,14 +126,7 @@ HM_INLINE int verb_posix_memalign(void **block, size_t alignment, size_t size)
     if (!bits_is_power(alignment) || alignment % sizeof(void *) != 0) {
         return EINVAL;
     }
-    int saved = errno;
-    void *new_block = verb_aligned(alignment, size);
-    errno = saved;
-    if (new_block == NULL) {
-        return ENOMEM;
-    }
-    *block = new_block;
-    return 0;
+    return general_posix_memalign(block, alignment, size);
 }
 
 HM_INLINE size_t verb_usable(const void *block)

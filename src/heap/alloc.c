@@ -8,9 +8,8 @@
 #include "heap/large.h"
 #include "heap/remote.h"
 
-#define FREED_FILL    0xdf /* what freed memory is overwritten with */
-#define GROWTH_SHARE  8    /* a block that has to move to grow gets at least this part more */
-#define ALIGNED_LOOKS 16   /* blocks of a bin that are looked at for one that is aligned */
+#define FREED_FILL   0xdf /* what freed memory is overwritten with */
+#define GROWTH_SHARE 8    /* a block that has to move to grow gets at least this part more */
 
 /* A block in a chunk, and what the map says of it. */
 struct place {
@@ -52,25 +51,9 @@ static void *alloc_classed(struct core *core, struct theap *heap, size_t bytes, 
                                   : large_alloc(core, heap, bytes, 1, zero);
 }
 
-/* A block of the class from its bin that happens to lie right; NULL if none of the newest does. */
-static void *pop_aligned(struct theap *heap, unsigned class, size_t align)
-{
-    struct entry *top = fast_entry(heap, heap->bin[class].top);
-    const struct entry *lowest = top - ALIGNED_LOOKS;
-    for (struct entry *entry = top; entry != lowest && entry->block != NULL; entry--) {
-        if (((uintptr_t)entry->block & (align - 1)) == 0) {
-            struct entry found = *entry;
-            *entry = *top;
-            *top = found;
-            return fast_pop(heap, THEAP_BIN_OF(class));
-        }
-    }
-    return NULL;
-}
-
 static void *alloc_aligned(struct theap *heap, unsigned class, size_t align, bool *zero)
 {
-    void *block = pop_aligned(heap, class, align);
+    void *block = fast_pop_aligned(heap, class, align);
     return block != NULL ? block : theap_carve_aligned(heap, class, align, zero);
 }
 

@@ -9,6 +9,8 @@
 #include "heap/diagnose.h"
 #include "heap/large.h"
 
+#define FAST_ALIGNED_LOOKS 16 /* blocks of a bin that are looked at for one that is aligned */
+
 HM_INLINE struct bin *fast_bin(struct theap *heap, uintptr_t offset)
 {
     return (struct bin *)(void *)((char *)heap + offset);
@@ -95,13 +97,24 @@ HM_INLINE uintptr_t fast_owner(struct core *core, uintptr_t granule)
     return HM_RACY_WORD(&core->table.owner[granule / CHUNK_GRANULES]);
 }
 
+/* The map byte of a granule in the window, in a chunk. */
+HM_INLINE uint8_t *fast_mark(struct core *core, uintptr_t granule)
+{
+    return (uint8_t *)(HM_RACY_WORD(&core->table.map[granule / CHUNK_GRANULES]) + granule / 2);
+}
+
+/* The place in a heap of the bin for the block with the user that begins at the granule; of the reject bin if none does. */
+HM_INLINE uintptr_t fast_bin_of_mark(struct core *core, const uint8_t *mark, uintptr_t granule)
+{
+    uintptr_t value = HM_RACY_BYTE(mark);
+    return core->table.bin_offset[2 * value + granule % 2];
+}
+
 /* Caches a block of this thread's own chunks. False: another path is due (nothing is changed). */
 HM_INLINE bool fast_free_own(struct core *core, struct theap *heap, void *block, uintptr_t granule)
 {
-    uintptr_t index = granule / CHUNK_GRANULES;
-    uint8_t *mark = (uint8_t *)(HM_RACY_WORD(&core->table.map[index]) + granule / 2);
-    uintptr_t value = HM_RACY_BYTE(mark);
-    struct bin *bin = fast_bin(heap, core->table.bin_offset[2 * value + granule % 2]);
+    uint8_t *mark = fast_mark(core, granule);
+    struct bin *bin = fast_bin(heap, fast_bin_of_mark(core, mark, granule));
     uintptr_t top = bin->top;
     if (HM_UNLIKELY(top == bin->limit) || HM_UNLIKELY(--heap->ticks == 0)) {
         return false;
@@ -144,6 +157,42 @@ HM_INLINE bool fast_free_covered(struct core *core, struct theap *heap, void *bl
 HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *block)
 {
     return pagemap_covers((uintptr_t)block) && fast_free_covered(core, heap, block);
+}
+
+/* True if a request of `bytes` fits a block of this thread's own chunks, and wastes less than an eighth of it, or than a
+ * granule: then resizing changes nothing. */
+HM_INLINE bool fast_fits(struct core *core, struct theap *heap, void *block, size_t bytes)
+{
+    uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
+    if (HM_UNLIKELY(granule >= TABLE_GRANULES) || HM_UNLIKELY(fast_owner(core, granule) != (uintptr_t)heap)) {
+        return false;
+    }
+    uintptr_t offset = fast_bin_of_mark(core, fast_mark(core, granule), granule);
+    if (HM_UNLIKELY(offset == THEAP_BIN_OF(CLASS_COUNT))) {
+        return false;
+    }
+    size_t class = (offset - THEAP_FIRST_BIN) / THEAP_BIN_BYTES;
+    size_t spare = class_bytes[class] - bytes;
+    return spare < class_bytes[class] / 8 || spare < GRANULE_BYTES;
+}
+
+/* The newest block of the class's bin that is aligned, among the last few; NULL if none of them is. `align` is a power of
+ * two. */
+HM_INLINE void *fast_pop_aligned(struct theap *heap, unsigned class, size_t align)
+{
+    struct entry *top = fast_entry(heap, heap->bin[class].top);
+    const struct entry *lowest = top - FAST_ALIGNED_LOOKS;
+    for (struct entry *entry = top; entry != lowest && entry->block != NULL; entry--) {
+        if (((uintptr_t)entry->block & (align - 1)) == 0) {
+            if (entry != top) {
+                struct entry found = *entry;
+                *entry = *top;
+                *top = found;
+            }
+            return fast_pop(heap, THEAP_BIN_OF(class));
+        }
+    }
+    return NULL;
 }
 
 #endif

@@ -12,6 +12,25 @@
 
 /* Each as the first call of the process. */
 
+Test(general, aligned_blocks_keep_errno_whether_there_is_one_or_not)
+{
+    void *blocks[3];
+    errno = 4711;
+    for (size_t alignment = sizeof(void *); alignment <= 8192; alignment *= 2) {
+        for (int i = 0; i < 3; i++) {
+            cr_assert_eq(general_posix_memalign(&blocks[i], alignment, alignment + 1), 0);
+            cr_assert_eq((uintptr_t)blocks[i] % alignment, 0);
+        }
+        for (int i = 0; i < 3; i++) {
+            general_free(blocks[i]);
+        }
+        cr_assert_eq(general_aligned(alignment, alignment + 1), blocks[2], "the newest one that lies right");
+    }
+    void *untouched = blocks;
+    cr_assert_eq(general_posix_memalign(&untouched, 64, PTRDIFF_MAX), ENOMEM);
+    cr_assert(untouched == blocks && errno == 4711);
+}
+
 /* Inside the chunk table's window and outside of it, where the public verbs part. */
 Test(general, large_blocks_are_kept_wherever_they_lie)
 {
