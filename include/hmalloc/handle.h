@@ -34,7 +34,7 @@ enum hm_move { HM_MOVE_ASK, HM_MOVED };
 /* HM_MOVE_ASK: false keeps the block where it is, for this time. HM_MOVED: the copy at `to` is not yet visible to anyone else, so
  * pointers into the block can be mended; `from` can still be read in heaps that grow, and may be overwritten already in a
  * buffer; the result is ignored. Called by the thread that compacts, with locks of the heap held: it must not call
- * functions of the same heap. */
+ * functions of this header. */
 typedef bool (*hm_on_move)(void *context, enum hm_move what, void *from, void *to, size_t size);
 
 #define HM_MOVABLE_ZERO_ON_FREE 1u /* freed and moved-away bytes are overwritten with zeros at once */
@@ -142,14 +142,18 @@ struct hm_entry {
 };
 struct hm_front {
     char *table;
+    uint32_t limit; /* lower halves of handles, which count in 8 bytes, are below; it only grows */
 };
 
 /* The block's address for reading, inside a read section; NULL for a stale or foreign handle (0 included). Writing
  * needs a pin. `heap` isn't NULL. */
 static inline void *hm_deref(const hm_heap *heap, hm_handle handle)
 {
-    const struct hm_entry *entry = (const struct hm_entry *)(const void *)(
-        ((const struct hm_front *)(const void *)heap)->table + (int64_t)(int32_t)handle * 8);
+    const struct hm_front *front = (const struct hm_front *)(const void *)heap;
+    const struct hm_entry *entry = (const struct hm_entry *)(const void *)(front->table + (size_t)(uint32_t)handle * 8);
+    if (__builtin_expect((uint32_t)handle >= __atomic_load_n(&front->limit, __ATOMIC_RELAXED), 0)) {
+        return NULL;
+    }
     void *address = __atomic_load_n(&entry->address, __ATOMIC_ACQUIRE);
     uint64_t word = __atomic_load_n(&entry->word, __ATOMIC_RELAXED);
     return __builtin_expect((word ^ handle) >> 32 == 0, 1) ? address : NULL;
@@ -159,7 +163,7 @@ static inline void *hm_deref(const hm_heap *heap, hm_handle handle)
  *
  * A slot is the address of the caller's pointer variable (a T **, passed as void *, aligned as a pointer). The variable holds the block's address
  * and must stay where it is, and not be written by others, until the block is freed or handed to another slot. It may lie in another
- * block of the same heap: when that moves, the slot moves with it. Blocks with slots move only in calls of functions
+ * block of the same heap: when that moves, the slot moves with it (but not in a call that is given this very slot). Blocks with slots move only in calls of functions
  * of this header on the heap (the caller keeps no copy of the pointer across them), unless HM_MOVABLE_SLOTS_PINNED. */
 
 /* A new block whose address is put into *slot. False with ENOMEM (*slot is NULL then); EINVAL for a misaligned slot or one that has a
