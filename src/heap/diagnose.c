@@ -69,6 +69,11 @@ static _Noreturn void diagnose_in_chunk(const struct chunk *chunk, const void *a
 
 static _Noreturn void diagnose_in_span(const struct span *span, const void *at, const char *verb)
 {
+    if (span->kind == SPAN_MOVABLE || mark_load(&span->mark) == LARGE_MOVABLE) {
+        panic(
+            "invalid pointer %p passed to %s: a movable block's memory, which belongs to its handle or slot",
+            at, verb);
+    }
     if (span->kind == SPAN_FREE) {
         panic("%s of %s%p (now inside free pages of %zu bytes at %p)", freed_prefix(verb), freed_word(verb),
               at, span->bytes, (const void *)span->addr);

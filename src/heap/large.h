@@ -16,6 +16,9 @@
 /* span.mark of one block spans. With CODE_CACHED: in a bin or a slot. */
 #define LARGE_USER 1u
 
+/* span.mark of a block of a movable heap in pages of its own, which the verbs of this file never touch. */
+#define LARGE_MOVABLE 2u
+
 #define LARGE_CACHED_MAX ((size_t)1 << 20) /* what one thread may keep of large blocks */
 
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero);

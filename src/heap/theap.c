@@ -200,8 +200,7 @@ void theap_tidy_locked(struct theap *heap)
     }
 }
 
-/* Lock not held: the page heap may take its time. */
-static bool add_chunk(struct theap *heap)
+bool theap_add_chunk(struct theap *heap)
 {
     struct core *core = heap->core;
     struct chunk *chunk = core_chunk_get(core);
@@ -222,7 +221,7 @@ static bool add_chunk(struct theap *heap)
     return true;
 }
 
-static void sweep_locked(struct theap *heap, struct chunk *chunk)
+void theap_sweep_locked(struct theap *heap, struct chunk *chunk)
 {
     carve_sweep(&heap->holes, chunk);
     theap_rebucket_locked(heap, chunk);
@@ -243,7 +242,7 @@ void theap_sweep_all_locked(struct theap *heap)
     for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
         struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
         if (chunk_dead(chunk) > 0) {
-            sweep_locked(heap, chunk);
+            theap_sweep_locked(heap, chunk);
         }
     }
 }
@@ -260,7 +259,7 @@ static bool take_chunks(struct theap *heap, struct theap *orphan, unsigned granu
         disown_chunk(orphan, chunk);
         own_chunk(heap, chunk);
         stat_add(&heap->stats.chunks_adopted, 1);
-        sweep_locked(heap, chunk);
+        theap_sweep_locked(heap, chunk);
         if (holes_find(&heap->holes, granules) != NULL) {
             return true;
         }
@@ -296,7 +295,7 @@ static void *find_hole_locked(struct theap *heap, unsigned granules, bool even)
         if (chunk == NULL) {
             return NULL;
         }
-        sweep_locked(heap, chunk);
+        theap_sweep_locked(heap, chunk);
     }
 }
 
@@ -321,7 +320,7 @@ static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, s
  * hides. */
 static bool make_room(struct theap *heap, unsigned granules, bool *tried_all)
 {
-    if (core_adopt(heap->core, heap, granules) || add_chunk(heap)) {
+    if (core_adopt(heap->core, heap, granules) || theap_add_chunk(heap)) {
         return true;
     }
     if (*tried_all) {

@@ -106,6 +106,9 @@ struct theap {
     uint32_t owed;
     _Atomic(struct chunk *) inbox;
     struct theap_stats stats;
+    _Atomic(struct chunk *) dense; /* dense allocation fills it, if it still is this heap's (defrag.h) */
+    unsigned dense_granule;        /* up to where that was tried in this round; lock */
+    bool dense_again;              /* the round gave something, so another one may; lock */
 };
 
 static_assert(offsetof(struct theap, none) == 0, "top 0 leads to the entry `none`");
@@ -164,6 +167,13 @@ void theap_tidy_locked(struct theap *heap);
 /* Moves the chunks of an orphan here until there is a hole of that many granules; false if there was none in
  * all of them. Registry's lock and both heaps' locks held. */
 bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granules);
+
+/* One more chunk, the last on the list, if nobody gives it back before the lock is taken. False: memory is exhausted. Lock not held:
+ * the page heap may take its time. Owner thread only. */
+bool theap_add_chunk(struct theap *heap);
+
+/* Joins what is free in the chunk into holes. Lock held. */
+void theap_sweep_locked(struct theap *heap, struct chunk *chunk);
 
 /* Sweeps every chunk that has dead granules. Lock held. */
 void theap_sweep_all_locked(struct theap *heap);

@@ -22,15 +22,26 @@ static_assert(sizeof(struct lock) == 8, "a lock is 8 bytes");
  * thread-local data here. Rank NONE is outside the order and not counted. */
 static HM_TLS uint32_t held[LOCK_RANK_COUNT];
 
-/* Asking for a held lock of the same rank and address would be the simplest deadlock: equal ranks are refused
- * too. */
+/* The lowest rank that must not be held when one of `rank` is taken. Asking for a held lock of the same rank and
+ * address would be the simplest deadlock: equal ranks are refused too. */
+static uint32_t rank_bound(uint32_t rank)
+{
+    if (rank == LOCK_RANK_THEAP && held[LOCK_RANK_REGISTRY] > 0) {
+        return rank + 1;
+    }
+    if (rank == LOCK_RANK_MOVABLE_LANE && held[LOCK_RANK_MOVABLE_LIST] == 0 && held[LOCK_RANK_MOVABLE_COMPACT] > 0) {
+        return rank + 1;
+    }
+    bool movable = rank > LOCK_RANK_MOVABLE_LIST && rank <= LOCK_RANK_MOVABLE_PINS;
+    return movable && held[LOCK_RANK_MOVABLE_LIST] > 0 ? LOCK_RANK_MOVABLE_PINS + 1 : rank;
+}
+
 static void rank_check(const struct lock *lock)
 {
     if (!HM_DEBUG || lock->rank == LOCK_RANK_NONE) {
         return;
     }
-    bool several = lock->rank == LOCK_RANK_THEAP && held[LOCK_RANK_REGISTRY] > 0;
-    for (uint32_t rank = several ? lock->rank + 1 : lock->rank; rank < LOCK_RANK_COUNT; rank++) {
+    for (uint32_t rank = rank_bound(lock->rank); rank < LOCK_RANK_COUNT; rank++) {
         if (HM_UNLIKELY(held[rank] > 0)) {
             panic("lock of rank %u taken while holding one of rank %u", lock->rank, rank);
         }

@@ -11,13 +11,22 @@
 
 #include "base/attr.h"
 
+/* The locks of movable heaps come first: whoever moves blocks may call the program back, which may allocate, and fork takes them
+ * before all others. While holding LOCK_RANK_MOVABLE_LIST (fork, which takes heap by heap) those of several heaps may be
+ * taken; otherwise one of each rank. */
 enum lock_rank {
     LOCK_RANK_NONE,
-    LOCK_RANK_REGISTRY, /* the list of thread heaps */
-    LOCK_RANK_THEAP,    /* one thread heap; several at once only while holding LOCK_RANK_REGISTRY */
-    LOCK_RANK_PAGEHEAP, /* the page heap */
-    LOCK_RANK_POOL,     /* a slab pool of descriptors */
-    LOCK_RANK_META,     /* metadata memory */
+    LOCK_RANK_MOVABLE_LIST,    /* the process's list of movable heaps, and its default heap */
+    LOCK_RANK_MOVABLE_COMPACT, /* who compacts this heap */
+    LOCK_RANK_MOVABLE_LANE,    /* one lane of a movable heap; several at once only while holding that of who compacts */
+    LOCK_RANK_MOVABLE_HEAP,  /* what the lanes of a movable heap share; the one lock of a heap in a buffer */
+    LOCK_RANK_MOVABLE_TABLE, /* its table of entries */
+    LOCK_RANK_MOVABLE_PINS,  /* its names and records of pins */
+    LOCK_RANK_REGISTRY,      /* the list of thread heaps */
+    LOCK_RANK_THEAP,         /* one thread heap; several at once only while holding LOCK_RANK_REGISTRY */
+    LOCK_RANK_PAGEHEAP,      /* the page heap */
+    LOCK_RANK_POOL,          /* a slab pool of descriptors */
+    LOCK_RANK_META,          /* metadata memory */
     LOCK_RANK_COUNT,
 };
 
@@ -36,5 +45,29 @@ void lock_release(struct lock *lock);
 void lock_reset(struct lock *lock);
 
 bool lock_held(struct lock *lock);
+
+/* Inline halves of acquire and release, for the shortest paths: false leaves the lock to lock_acquire or lock_release, which wait
+ * and wake. */
+HM_INLINE bool lock_enter(struct lock *lock)
+{
+    if (HM_DEBUG) {
+        lock_acquire(lock);
+        return true;
+    }
+    uint32_t free = 0;
+    return HM_LIKELY(atomic_compare_exchange_strong_explicit(&lock->word, &free, 1, memory_order_acquire,
+                                                             memory_order_relaxed));
+}
+
+HM_INLINE bool lock_leave(struct lock *lock)
+{
+    if (HM_DEBUG) {
+        lock_release(lock);
+        return true;
+    }
+    uint32_t held = 1;
+    return HM_LIKELY(atomic_compare_exchange_strong_explicit(&lock->word, &held, 0, memory_order_release,
+                                                             memory_order_relaxed));
+}
 
 #endif

@@ -46,7 +46,13 @@ bool os_single_threaded(void);
 /* 64 unpredictable bits; falls back to AT_RANDOM and the clock when getrandom is refused. */
 uint64_t os_random(void);
 
+/* Nanoseconds of a monotonic clock, exact (some 25 ns a call). Keeps errno. */
+uint64_t os_now_ns(void);
+
 /* Bytes of this process resident in memory, anonymous part, by /proc/self/statm; 0 when /proc can't be read. */
 size_t os_resident(void);
+
+/* Bytes of address space that this process may have (RLIMIT_AS); SIZE_MAX: as many as there are. */
+size_t os_address_limit(void);
 
 #endif

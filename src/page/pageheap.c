@@ -385,9 +385,9 @@ static void pages_free(struct pageheap *heap, const struct grown *pages)
     purge_settle_locked(heap, now);
 }
 
-void pageheap_free(struct pageheap *heap, struct span *span)
+/* Takes the pages from their user; the run descriptor that was promised for them is free to be used. */
+static struct grown span_leave(struct pageheap *heap, struct span *span)
 {
-    lock_acquire(&heap->lock);
     HM_CHECK(pagemap_get(heap->map, span->addr) == span, "a span that is freed is in the page map");
     pagemap_clear(heap->map, span);
     if (span->kind == SPAN_LARGE) {
@@ -395,7 +395,25 @@ void pageheap_free(struct pageheap *heap, struct span *span)
     }
     span->kind = SPAN_NONE;
     heap->reserved--;
-    pages_free(heap, &(struct grown){.addr = span->addr, .bytes = span->bytes, .source = span->source});
+    return (struct grown){.addr = span->addr, .bytes = span->bytes, .source = span->source};
+}
+
+void pageheap_free(struct pageheap *heap, struct span *span)
+{
+    lock_acquire(&heap->lock);
+    struct grown pages = span_leave(heap, span);
+    pages_free(heap, &pages);
+    lock_release(&heap->lock);
+}
+
+void pageheap_free_clean(struct pageheap *heap, struct span *span)
+{
+    lock_acquire(&heap->lock);
+    struct grown pages = span_leave(heap, span);
+    heap->stats.live -= pages.bytes;
+    heap->stats.purges++;
+    heap->stats.purged += pages.bytes;
+    purge_return_locked(heap, pageheap_add_locked(heap, &pages, false, 0));
     lock_release(&heap->lock);
 }
 

@@ -110,6 +110,9 @@ bool pageheap_alloc(struct pageheap *heap, struct span *span, size_t bytes, size
 /* Takes the pages back; the descriptor is the caller's again (kind SPAN_NONE). */
 void pageheap_free(struct pageheap *heap, struct span *span);
 
+/* The same for a span whose pages the caller has all purged: they are free without being resident. */
+void pageheap_free_clean(struct pageheap *heap, struct span *span);
+
 /* Extends the span into free pages behind it (from the OS if it is on top of the break) so that it has at
  * least `bytes`. */
 bool pageheap_extend(struct pageheap *heap, struct span *span, size_t bytes);

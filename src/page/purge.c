@@ -183,6 +183,11 @@ static bool run_return(struct pageheap *heap, const struct span *run, size_t byt
     return area.bytes >= UNMAP_MIN && pageheap_joined_locked(heap, lo, hi) == 0 && unmap(heap, lo, hi);
 }
 
+void purge_return_locked(struct pageheap *heap, const struct span *run)
+{
+    run_return(heap, run, run->bytes);
+}
+
 /* The upper end goes first: on top of the break it can be given back for good. Returns how many bytes went, 0
  * when the OS refused. */
 static size_t run_purge(struct pageheap *heap, struct span *run, size_t bytes, uint64_t now)

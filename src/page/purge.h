@@ -44,6 +44,9 @@ size_t purge_bound_locked(struct pageheap *heap, uint64_t now);
 /* Counts memory that was given back because of the bound. */
 void purge_returned_locked(struct pageheap *heap, size_t bytes, uint64_t now);
 
+/* Gives the run's address space back, too, if that is worth it; the run may be gone afterwards. */
+void purge_return_locked(struct pageheap *heap, const struct span *run);
+
 /* Gives whole free memory back, as a limit on address space was met. Returns bytes. */
 size_t purge_room_locked(struct pageheap *heap);
 

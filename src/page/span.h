@@ -19,6 +19,7 @@ enum span_kind {
     SPAN_LARGE, /* one block, pages from the page heap */
     SPAN_OWN,   /* one block, a mapping of its own */
     SPAN_KEPT,  /* an own mapping without a user, kept for reuse */
+    SPAN_MOVABLE, /* pages from the page heap, of a movable heap: a chunk or one block */
 };
 
 enum span_source { SOURCE_BREAK, SOURCE_MAP };

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "base/check.h"
+#include "runtime/movables.h"
 #include "runtime/process.h"
 
 /* glibc's; other libcs don't have them, nor the order of locks that makes them necessary. */
@@ -25,6 +26,7 @@ static void before_fork(void)
     if (_IO_list_lock != NULL) {
         _IO_list_lock();
     }
+    movables_fork_prepare();
     core_fork_prepare(&process_core);
     holding = true;
 }
@@ -36,6 +38,7 @@ static void in_parent(void)
     }
     holding = false;
     core_fork_parent(&process_core);
+    movables_fork_parent();
     if (_IO_list_unlock != NULL) {
         _IO_list_unlock();
     }
@@ -48,6 +51,7 @@ static void in_child(void)
     }
     holding = false;
     core_fork_child(&process_core, process_current());
+    movables_fork_child();
     if (_IO_list_resetlock != NULL) {
         _IO_list_resetlock();
     }

@@ -84,6 +84,16 @@ void process_start(void)
     errno = saved;
 }
 
+struct core *process_core_for_heaps(void)
+{
+    if (process_other != NULL) {
+        core_init(&process_core, os_linux_beside(), &process_options.core);
+        threads_init();
+        fork_init();
+    }
+    return &process_core;
+}
+
 /* Not left to the first call: fork handlers that are registered before ours run while ours hold the locks,
  * and two threads that come first could meet a fork in between. */
 #ifdef __GLIBC__

@@ -43,13 +43,17 @@ struct process_other {
     int (*trim)(size_t keep);
 };
 
-/* NULL, or this library is passive: process_core is never initialised, every thread stays on `process_none`,
+/* NULL, or this library is passive: process_core serves nothing but movable heaps, every thread stays on `process_none`,
  * and so every call ends in the general path, which forwards. Set by process_ready(). */
 extern const struct process_other *process_other;
 
 /* Defined where the core is linked into something that may have to be passive: called once, by the first
  * process_ready(). It can't allocate. */
 const struct process_other *process_choose(void) __attribute__((weak));
+
+/* The core that movable heaps are to use: the process's. If the library is passive, that is made now, and serves nothing else. To be called
+ * once, after process_ready(). */
+struct core *process_core_for_heaps(void);
 
 /* The general path of process_attach() and process_done(), in threads.c. */
 struct theap *threads_attach(void);

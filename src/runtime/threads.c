@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/check.h"
+#include "runtime/movables.h"
 #include "runtime/process.h"
 
 /* More calls than libc makes after the last round, when nobody would detach a lasting heap any more. */
@@ -17,7 +18,10 @@
 #    define PTHREAD_DESTRUCTOR_ITERATIONS 4
 #endif
 
-static_assert(sizeof(struct theap *) + sizeof(struct thread_exit) <= 16,
+/* ThreadSanitizer forgets a thread before its last round. */
+#define LAST_ROUND (PTHREAD_DESTRUCTOR_ITERATIONS - HM_TSAN)
+
+static_assert(sizeof(struct theap *) + sizeof(struct thread_exit) + sizeof(struct reader *) <= 24,
               "thread-local data stays far below the 64 bytes that a dlopened library may take");
 
 static pthread_key_t key;
@@ -32,6 +36,12 @@ static void detach(void)
     }
 }
 
+/* Asks for the exit hook. May allocate (keys beyond the first 32): the calling thread's heap is in place. */
+static bool arm(void)
+{
+    return have_key && pthread_setspecific(key, &process_core) == 0;
+}
+
 static void exit_hook(void *armed)
 {
     (void)armed;
@@ -41,14 +51,19 @@ static void exit_hook(void *armed)
     }
     process_exit.one_call = true;
     process_exit.calls = 0;
+    if (!movables_thread_end(process_exit.rounds >= LAST_ROUND)) {
+        arm();
+    }
     detach();
     errno = saved;
 }
 
-/* Asks for the exit hook. May allocate (keys beyond the first 32): the calling thread's heap is in place. */
-static bool arm(void)
+bool threads_watch(void)
 {
-    return have_key && pthread_setspecific(key, &process_core) == 0;
+    int saved = errno;
+    bool watched = process_exit.rounds == 0 && !process_exit.one_call && arm();
+    errno = saved;
+    return watched;
 }
 
 void threads_init(void)

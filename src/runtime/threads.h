@@ -8,7 +8,12 @@
 #ifndef HM_RUNTIME_THREADS_H
 #define HM_RUNTIME_THREADS_H
 
+#include "base/attr.h"
+
 /* Creates the thread-specific key. */
 void threads_init(void);
+
+/* Sees to it that the exit hook runs when the calling thread ends. False: it won't, or has begun to. Keeps errno. */
+bool threads_watch(void);
 
 #endif

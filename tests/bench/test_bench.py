@@ -19,6 +19,7 @@ import catalog
 import estimate
 import flamegraph
 import instructions
+import kvstore
 import report
 from results import Results
 from runner import RunFailed, Runner, read_report
@@ -98,6 +99,56 @@ def test_report(build, library):
     check("| refill | 1.000 | failed | a |" in text, text)
     check("- refill on b: exit status 1" in text, text)
     check("The machine was not idle" in text, "it says nothing of the other processes")
+
+
+def store_run(live, rss, checksum):
+    return {"operations_per_second": 2e6, "cpu": 1, "seconds": 1, "peak_kib": 4096, "rss_start_kib": 1024, "rss_stop_kib": 9216,
+            "rss_after_kib": 1024 + rss * 1024, "live_bytes": live * 2**20, "entries": 5, "checksum": checksum, "p50_us": 1, "p99_us": 2,
+            "p999_us": 3, "max_us": 4, "others": 0, "stolen": 0}
+
+
+def test_store_report(build, library):
+    keepers = kvstore.keepers(library, ())
+    results = Results({"length": "smoke", "settle_ms": 0, "settle_rounds": 0}, [kvstore.Trace("mixed")], keepers)
+    for number in range(3):
+        for factor, keeper in enumerate(keepers, 1):
+            results.add(number, results.benches[0], keeper, store_run(2, 2 * factor, 7))
+    text = kvstore.markdown(results)
+    check("| mixed | 2 (1.00) | 4 (2.00) | 6 (3.00) | 8 (4.00) |" in text, text)
+    check("| handles | 1.0 | 2.0 | 3.0 | 4.0 |" in text and "not the same entries" not in text, text)
+    results.add(3, results.benches[0], keepers[0], store_run(2, 2, 8))
+    check(list(kvstore.disagreements(results)) != [] and "mixed: not the same entries" in kvstore.markdown(results), "planted")
+
+
+OVERLAPPING_MALLOC = """
+#include <stddef.h>
+void *__libc_malloc(size_t size);
+void __libc_free(void *block);
+static void *last;
+static unsigned calls;
+void *malloc(size_t size)
+{
+    if (size > 200 && ++calls % 10 == 0)
+        return last;
+    return size > 200 ? last = __libc_malloc(size) : __libc_malloc(size);
+}
+void free(void *block)
+{
+    (void)block;
+}
+"""
+
+
+def test_store_notices_overwritten_values(build, library):
+    """An allocator that hands out every tenth block twice."""
+    with tempfile.TemporaryDirectory() as folder:
+        planted = os.path.join(folder, "planted.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", planted], input=OVERLAPPING_MALLOC, text=True, check=True)
+        command = [os.path.join(build, "bench/bench_kvstore"), "malloc", "shift", "1"]
+        result = subprocess.run(command, env={"LD_PRELOAD": planted}, capture_output=True, text=True, check=False)
+        check(result.returncode == -6 and "kvstore: key " in result.stderr, f"{result.returncode}: {result.stderr}")
+        result = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+        check(result.returncode == 0, result.stderr)
 
 
 def test_reported_parts_add_up(build, library):

@@ -251,6 +251,42 @@ static void test_other_frees(void)
     CHECK(errno == KEPT_ERRNO);
 }
 
+/* A program that can rewrite its own pointers finds these when it is preloaded. */
+static void test_defrag(void)
+{
+    enum { BLOCKS = 2000, SIZE = 500 };
+    static void *blocks[BLOCKS];
+    union {
+        void *symbol;
+        int (*hint)(const void *);
+        void *(*dense)(size_t);
+    } hint, dense;
+    hint.symbol = dlsym(RTLD_DEFAULT, "hm_defrag_hint");
+    dense.symbol = dlsym(RTLD_DEFAULT, "hm_alloc_dense");
+    CHECK(hint.symbol != NULL && dense.symbol != NULL);
+    if (hint.symbol == NULL || dense.symbol == NULL) {
+        return;
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(SIZE);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 5 != 0) {
+            free(blocks[i]);
+        }
+    }
+    malloc_trim(0);
+    int hints = 0;
+    for (int i = 0; i < BLOCKS; i += 5) {
+        hints += hint.hint(blocks[i]);
+        void *copy = dense.dense(SIZE);
+        CHECK(copy != NULL && malloc_usable_size(copy) >= SIZE);
+        free(blocks[i]);
+        free(copy);
+    }
+    CHECK(hints > BLOCKS / 5 / 2);
+}
+
 static void test_usable_is_stable(void)
 {
     for (size_t size = 0; size < 200000; size = size * 5 / 4 + 1) {
@@ -395,6 +431,7 @@ int main(void)
     test_memalign();
     test_page_aligned();
     test_other_frees();
+    test_defrag();
     test_usable_is_stable();
     test_mallinfo();
     test_malloc_info();

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "page/mapping.h"
+
 TestSuite(diagnose, .init = fixture_setup, .fini = fixture_teardown);
 
 static char *subject; /* what is passed to the verb */
@@ -236,4 +238,21 @@ Test(diagnose, the_allocators_own_memory)
     }
     subject = (char *)chunk_of(get(a, 100));
     assert_all("not a block of this allocator", "not a block of this allocator");
+}
+
+Test(diagnose, movable_memory)
+{
+    static struct span span;
+    span.mark = 0;
+    cr_assert(pageheap_alloc(&core->pages, &span, 1 << 20, 1 << 20, SPAN_MOVABLE));
+    subject = (char *)span.addr;
+    assert_all("a movable block's memory", "a movable block's memory");
+    subject = (char *)span.addr + 100016;
+    assert_all("a movable block's memory", "a movable block's memory");
+    pageheap_free(&core->pages, &span);
+    span.mark = LARGE_MOVABLE;
+    cr_assert(mapping_alloc(&core->pages, &span, 1 << 20, 4096));
+    subject = (char *)span.addr;
+    assert_all("a movable block's memory", "a movable block's memory");
+    mapping_free(&core->pages, &span);
 }

@@ -216,6 +216,50 @@ static void take_in_order(void *argument)
     lock_release(&low);
 }
 
+/* As fork does: heap by heap, all locks of each. */
+static void take_heap_by_heap(void *argument)
+{
+    struct lock list, lock[2][LOCK_RANK_MOVABLE_PINS + 1];
+    (void)argument;
+    lock_init(&list, LOCK_RANK_MOVABLE_LIST);
+    lock_acquire(&list);
+    for (int heap = 0; heap < 2; heap++) {
+        for (enum lock_rank rank = LOCK_RANK_MOVABLE_COMPACT; rank <= LOCK_RANK_MOVABLE_PINS; rank++) {
+            lock_init(&lock[heap][rank], rank);
+            lock_acquire(&lock[heap][rank]);
+        }
+    }
+    lock_acquire(&low);
+    for (int heap = 0; heap < 2; heap++) {
+        for (enum lock_rank rank = LOCK_RANK_MOVABLE_COMPACT; rank <= LOCK_RANK_MOVABLE_PINS; rank++) {
+            lock_release(&lock[heap][rank]);
+        }
+    }
+    lock_release(&low);
+    lock_release(&list);
+}
+
+static void take_two_lanes(void *argument)
+{
+    struct lock lane[2];
+    (void)argument;
+    lock_init(&lane[0], LOCK_RANK_MOVABLE_LANE);
+    lock_init(&lane[1], LOCK_RANK_MOVABLE_LANE);
+    lock_acquire(&lane[0]);
+    lock_acquire(&lane[1]);
+}
+
+static void take_lane_under_page_heap(void *argument)
+{
+    struct lock list, lane;
+    (void)argument;
+    lock_init(&list, LOCK_RANK_MOVABLE_LIST);
+    lock_init(&lane, LOCK_RANK_MOVABLE_LANE);
+    lock_acquire(&list);
+    lock_acquire(&middle);
+    lock_acquire(&lane);
+}
+
 static void take_lower(void *argument)
 {
     (void)argument;
@@ -280,6 +324,8 @@ Test(lock, order_by_rank_passes)
     cr_assert(child.exited, "%s", child.errors);
     child = child_run(take_equal_under_registry, NULL);
     cr_assert(child.exited, "%s", child.errors);
+    child = child_run(take_heap_by_heap, NULL);
+    cr_assert(child.exited, "%s", child.errors);
 }
 
 Test(lock, broken_order_panics_in_debug_builds)
@@ -287,6 +333,8 @@ Test(lock, broken_order_panics_in_debug_builds)
     expect_order_panic(take_lower, LOCK_RANK_PAGEHEAP, LOCK_RANK_META);
     expect_order_panic(take_equal, LOCK_RANK_THEAP, LOCK_RANK_THEAP);
     expect_order_panic(take_lower_after_try, LOCK_RANK_PAGEHEAP, LOCK_RANK_META);
+    expect_order_panic(take_two_lanes, LOCK_RANK_MOVABLE_LANE, LOCK_RANK_MOVABLE_LANE);
+    expect_order_panic(take_lane_under_page_heap, LOCK_RANK_MOVABLE_LANE, LOCK_RANK_PAGEHEAP);
 }
 
 Test(lock, releasing_a_free_lock_panics_in_debug_builds)

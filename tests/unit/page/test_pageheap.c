@@ -301,3 +301,25 @@ Test(pageheap, huge_page_advice_follows_the_options)
     cr_assert_eq(f->fake.last_advice, OS_HUGE_NEVER);
     cr_assert_geq(f->fake.last_huge.end, span_end(&c));
 }
+
+Test(pageheap, pages_purged_by_their_user_are_clean)
+{
+    const struct os *os = &f->fake.os;
+    fixture_alloc(f, &a, 64 * PAGE, PAGE);
+    fixture_alloc(f, &b, PAGE, PAGE);
+    fixture_alloc(f, &c, 64 * PAGE, PAGE);
+    size_t clean = f->heap.clean.bytes;
+    cr_assert(os->purge(os, span_memory(&a), a.bytes));
+    pageheap_free_clean(&f->heap, &a);
+    cr_assert_eq(a.kind, SPAN_NONE);
+    cr_assert_eq(f->heap.dirty.bytes, 0);
+    cr_assert_eq(f->heap.clean.bytes, clean + 64 * PAGE);
+    cr_assert_eq(fixture_stats(f).live, 65 * PAGE);
+    fixture_alloc(f, &a, 64 * PAGE, PAGE);
+    cr_assert(a.zero);
+    /* On top of the break, it is lowered. */
+    cr_assert(os->purge(os, span_memory(&c), c.bytes));
+    size_t trims = f->heap.stats.trims;
+    pageheap_free_clean(&f->heap, &c);
+    cr_assert_eq(fixture_stats(f).trims, trims + 1);
+}

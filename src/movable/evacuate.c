@@ -1,0 +1,473 @@
+#include "movable/evacuate.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "movable/block.h"
+#include "movable/nested.h"
+
+#define PIECE_BYTES  ((size_t)256 << 10) /* moved for one holding of the lock, */
+#define PIECE_NS     UINT64_C(1000000)   /* or so long */
+#define AHEAD_BYTES  4096
+#define CLOCK_PIECES 8 /* looked at between two looks at the clock */
+#define CLOCK_BYTES  ((size_t)8 << 10)
+#define RUN_SHARE    4 /* a run moves at most so many times what the heap holds */
+
+/* One holding of the lock. */
+struct step {
+    struct growing *growing;
+    struct evacuate *evacuate;
+    const struct evacuate_how *how;
+    struct hm_compact_result *result;
+    size_t bytes;      /* still to be moved */
+    uint64_t deadline; /* UINT64_MAX: none */
+    unsigned pieces;   /* until the next look at the clock */
+    size_t copied;
+    bool no_place;
+};
+
+void evacuate_init(struct evacuate *evacuate)
+{
+    *evacuate = (struct evacuate){.idle = true};
+    lock_init(&evacuate->lock, LOCK_RANK_MOVABLE_COMPACT);
+    lane_init(&evacuate->lane);
+}
+
+static bool in_time(struct step *step)
+{
+    if (step->pieces-- > 0 && step->copied < CLOCK_BYTES) {
+        return true;
+    }
+    step->pieces = CLOCK_PIECES;
+    step->copied = 0;
+    return step->deadline == UINT64_MAX || os_now_ns() < step->deadline;
+}
+
+/* Moving one block */
+
+enum outcome { MOVED, GONE, PINNED, VETOED, LOST, SLOTS, NO_PLACE };
+
+struct move {
+    struct mchunk *chunk;
+    struct mentry *entry;
+    uintptr_t at;
+    uint32_t index;
+    uint64_t word;
+    uint64_t header;
+    _Atomic uintptr_t *slot; /* NULL: named by handle */
+};
+
+/* Header and entry didn't agree: fine if they did meanwhile, as a free or a resize was under way. */
+static enum outcome disagree(struct step *step, const struct move *move)
+{
+    bool named = mtable_has(&step->growing->table, move->index);
+    uint64_t word = named ? entry_word(move->entry) : move->word;
+    uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
+    if (word != move->word || header != move->header) {
+        return GONE;
+    }
+    uint32_t offset = (uint32_t)(move->at - HEADER_BYTES - move->chunk->span.addr);
+    mchunk_corrupt(move->chunk, step->growing->alignment, offset, step->evacuate->before);
+}
+
+/* Whether the block may be moved as far as can be seen without MOVING; MOVED stands for yes. */
+static enum outcome consider(struct step *step, struct move *move)
+{
+    if (!mtable_has(&step->growing->table, move->index)) {
+        return disagree(step, move);
+    }
+    move->word = entry_word(move->entry);
+    if (!entry_is_live(move->word)) {
+        return GONE;
+    }
+    uintptr_t address = entry_address(move->entry);
+    if ((move->word & ENTRY_SLOT) == 0 && address != move->at) {
+        return disagree(step, move);
+    }
+    if ((move->word & (ENTRY_PINS | ENTRY_MOVING)) != 0) {
+        return PINNED;
+    }
+    if (step->how->keep - move->at < header_size(move->header)) {
+        return SLOTS;
+    }
+    move->slot = (move->word & ENTRY_SLOT) != 0 ? (_Atomic uintptr_t *)address : NULL;
+    if ((move->word & ENTRY_SLOT) == 0) {
+        return MOVED;
+    }
+    if (!step->how->slots) {
+        return SLOTS;
+    }
+    return move->slot != NULL && atomic_load_explicit(move->slot, memory_order_acquire) == move->at ? MOVED
+                                                                                                    : LOST;
+}
+
+/* With MOVING on: whether everything is as it was. */
+static bool unchanged(const struct move *move)
+{
+    uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
+    uintptr_t address = entry_address(move->entry);
+    bool found = move->slot != NULL ? address == (uintptr_t)move->slot && atomic_load(move->slot) == move->at
+                                    : address == move->at;
+    return found && header == move->header;
+}
+
+static void transfer(struct step *step, const struct move *move, uintptr_t to)
+{
+    struct growing *growing = step->growing;
+    const struct hm_movable_options *options = &growing->heap.options;
+    size_t size = header_size(move->header);
+    memcpy((void *)to, (const void *)move->at, size);
+    atomic_store_explicit(header_of(to), move->header, memory_order_release);
+    if (options->on_move != NULL) {
+        options->on_move(options->context, HM_MOVED, (void *)move->at, (void *)to, size);
+    }
+    if (HM_UNLIKELY(atomic_load_explicit(&move->chunk->nested, memory_order_relaxed)) &&
+        nested_moved(growing, move->at, to, size)) {
+        mchunk_set_nested(step->evacuate->lane.chunk);
+    }
+    if (move->slot != NULL) {
+        atomic_store(move->slot, to);
+    } else {
+        entry_set_address(move->entry, to);
+    }
+    block_kill(growing, move->chunk, move->at, size);
+}
+
+static bool allowed(const struct step *step, const struct move *move, uintptr_t to)
+{
+    const struct hm_movable_options *options = &step->growing->heap.options;
+    return options->on_move == NULL || options->on_move(options->context, HM_MOVE_ASK, (void *)move->at,
+                                                        (void *)to, header_size(move->header));
+}
+
+static enum outcome move_block(struct step *step, struct move *move)
+{
+    struct lane *lane = &step->evacuate->lane;
+    size_t stride = mchunk_stride(header_size(move->header), step->growing->alignment);
+    enum outcome outcome = consider(step, move);
+    if (outcome != MOVED) {
+        return outcome;
+    }
+    if (!lane_ready(lane, &step->growing->chunks, stride, WANT_MOVE)) {
+        return NO_PLACE;
+    }
+    if (!entry_move_begin(move->entry, move->word)) {
+        return PINNED;
+    }
+    uintptr_t to = lane->at + HEADER_BYTES;
+    outcome = !unchanged(move) ? GONE : !allowed(step, move, to) ? VETOED : MOVED;
+    if (outcome == MOVED) {
+        lane_bump(lane, stride);
+        transfer(step, move, to);
+    }
+    entry_move_end(move->entry, move->word);
+    return outcome;
+}
+
+static void count(struct step *step, enum outcome outcome, size_t size)
+{
+    struct hm_compact_result *result = step->result;
+    result->skipped_pinned += outcome == PINNED;
+    result->skipped_vetoed += outcome == VETOED;
+    result->skipped_lost += outcome == LOST;
+    result->skipped_slots += outcome == SLOTS;
+    step->no_place = outcome == NO_PLACE;
+    if (outcome == MOVED) {
+        result->moved_blocks++;
+        result->moved_bytes += size;
+        step->evacuate->moved_blocks++;
+        step->evacuate->moved_bytes += size;
+        step->copied += size;
+        step->bytes -= size < step->bytes ? size : step->bytes;
+    }
+}
+
+/* Emptying the victim */
+
+/* Entries lie anywhere: asks for those of the next few blocks. What is read here is a hint. */
+static void look_ahead(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    struct mchunk *victim = evacuate->victim;
+    uint32_t at = evacuate->ahead < evacuate->cursor ? evacuate->cursor : evacuate->ahead;
+    uint32_t end =
+        evacuate->cursor + AHEAD_BYTES < victim->top ? evacuate->cursor + AHEAD_BYTES : victim->top;
+    while (at < end) {
+        uint64_t header = atomic_load_explicit(header_at(victim->span.addr + at), memory_order_relaxed);
+        bool dead = (header & HEADER_DEAD) != 0;
+        if (!dead) {
+            __builtin_prefetch(mtable_entry(&step->growing->table, header_index(header)), 1);
+        }
+        at += (uint32_t)(dead ? header_size(header) << 3
+                              : mchunk_stride(header_size(header), step->growing->alignment));
+        at = (header_size(header) == 0 && dead) ? victim->top : at;
+    }
+    evacuate->ahead = at;
+}
+
+static void next_piece(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    struct piece piece;
+    look_ahead(step);
+    mchunk_read(evacuate->victim, step->growing->alignment, evacuate->cursor, evacuate->before, &piece);
+    if (piece.index != 0) {
+        struct move move = {.chunk = evacuate->victim,
+                            .entry = mtable_entry(&step->growing->table, piece.index),
+                            .at = evacuate->victim->span.addr + piece.offset + HEADER_BYTES,
+                            .index = piece.index,
+                            .header = piece.header};
+        count(step, move_block(step, &move), piece.size);
+    }
+    if (!step->no_place) {
+        evacuate->before = evacuate->cursor;
+        evacuate->cursor += piece.length;
+    }
+}
+
+/* Joins the next run of dead pieces of some pages, and purges what it has of whole pages. False: there is none. */
+static bool purge_next(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    struct mchunk *chunk = evacuate->victim;
+    const struct os *os = step->growing->env->core->os;
+    struct range_wanted wanted = {.need = 2 * os->page_size,
+                                  .alignment = step->growing->alignment,
+                                  .readers = step->growing->env->readers,
+                                  .horizon = evacuate->lane.horizon};
+    uintptr_t at;
+    uintptr_t end;
+    bool gave_up;
+    if (!mchunk_range(chunk, &wanted, &evacuate->cursor, &at, &end, &gave_up)) {
+        return gave_up;
+    }
+    if (end == chunk->span.addr + mchunk_end(chunk)) {
+        chunk->top = (uint32_t)(at - chunk->span.addr);
+        return false;
+    }
+    atomic_store_explicit(header_at(at), header_dead(end - at, 0), memory_order_release);
+    uintptr_t lo = bits_align_up(at + HEADER_BYTES, os->page_size);
+    uintptr_t hi = bits_align_down(end, os->page_size);
+    if (hi > lo && os->purge(os, (void *)lo, hi - lo)) {
+        chunk->purged += (uint32_t)(hi - lo);
+        evacuate->purged_bytes += hi - lo;
+        step->result->released_bytes += hi - lo;
+    }
+    step->copied += CLOCK_BYTES;
+    return true;
+}
+
+/* The victim's walk is over: empty, or its free pages are to be purged first. */
+static void walked(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    if (atomic_load_explicit(&evacuate->victim->live, memory_order_acquire) == 0) {
+        mchunks_give(&step->growing->chunks, evacuate->victim);
+        evacuate->victim = NULL;
+        return;
+    }
+    evacuate->purging = true;
+    evacuate->cursor = MCHUNK_FIRST;
+    evacuate->victim->purged = 0;
+    evacuate->lane.horizon = readers_advance(step->growing->env->readers);
+}
+
+static void purged(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    mchunks_trim(&step->growing->chunks, evacuate->victim);
+    mchunks_give_stuck(&step->growing->chunks, evacuate->victim, evacuate->pass);
+    evacuate->victim = NULL;
+    evacuate->purging = false;
+}
+
+/* Beginning and end of a pass */
+
+/* The chunk is nobody's. */
+static void give_detached(struct growing *growing, struct mchunk *chunk, bool trim)
+{
+    if (trim) {
+        mchunks_trim(&growing->chunks, chunk);
+    }
+    mchunks_give(&growing->chunks, chunk);
+}
+
+static void detach_lane(struct growing *growing, struct lane *lane, bool always)
+{
+    movable_lock(&lane->lock, growing->locked);
+    bool worth = lane->chunk != NULL && (always || lane_garbage(lane) > growing->chunks.chunk_bytes / 32);
+    struct mchunk *chunk = worth ? lane_detach(lane) : NULL;
+    movable_unlock(&lane->lock, growing->locked);
+    if (chunk != NULL) {
+        give_detached(growing, chunk, always);
+    }
+}
+
+static void detach_own(struct growing *growing, bool trim)
+{
+    struct mchunk *chunk = lane_detach(&growing->evacuate.lane);
+    if (chunk != NULL) {
+        give_detached(growing, chunk, trim);
+    }
+}
+
+static void give_held_locked(struct growing *growing, struct mchunk *chunk)
+{
+    if (chunk != NULL) {
+        mchunks_give_locked(&growing->chunks, chunk);
+    }
+}
+
+void evacuate_detach_locked(struct growing *growing)
+{
+    struct evacuate *evacuate = &growing->evacuate;
+    for (unsigned i = 0; i <= growing->lane_mask; i++) {
+        give_held_locked(growing, lane_detach(&growing->lane[i]));
+    }
+    give_held_locked(growing, lane_detach(&evacuate->lane));
+    give_held_locked(growing, evacuate->victim);
+    evacuate->victim = NULL;
+    evacuate->purging = false;
+}
+
+static void count_left(struct step *step)
+{
+    struct mchunks_stats stats;
+    mchunks_stats(&step->growing->chunks, &stats);
+    step->evacuate->left = stats.garbage;
+    step->result->waiting_bytes = stats.waiting;
+}
+
+static void begin_pass(struct step *step)
+{
+    struct growing *growing = step->growing;
+    step->evacuate->idle = false;
+    step->evacuate->pass++;
+    for (unsigned i = 0; i <= growing->lane_mask; i++) {
+        detach_lane(growing, &growing->lane[i], step->how->all);
+    }
+    if (step->evacuate->lane.chunk != NULL &&
+        lane_garbage(&step->evacuate->lane) > growing->chunks.chunk_bytes / 32) {
+        detach_own(growing, false);
+    }
+    count_left(step);
+}
+
+static void end_pass(struct step *step)
+{
+    step->evacuate->idle = true;
+    step->no_place = false;
+    detach_own(step->growing, step->how->all);
+    count_left(step);
+}
+
+static bool next_victim(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    evacuate->victim = mchunks_victim(&step->growing->chunks, evacuate->pass);
+    evacuate->cursor = MCHUNK_FIRST;
+    evacuate->before = MCHUNK_FIRST;
+    evacuate->ahead = MCHUNK_FIRST;
+    return evacuate->victim != NULL;
+}
+
+/* One piece of work. False: nothing is left to do. */
+static bool work(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    if (step->no_place) {
+        evacuate->cursor = evacuate->victim->top;
+        step->no_place = false;
+    }
+    if (evacuate->victim == NULL) {
+        return next_victim(step);
+    }
+    if (evacuate->purging) {
+        if (!purge_next(step)) {
+            purged(step);
+        }
+    } else if (evacuate->cursor < evacuate->victim->top) {
+        next_piece(step);
+    } else {
+        walked(step);
+    }
+    return true;
+}
+
+/* Empty chunks beyond what lanes are to find. False: there are more, but no time. */
+static bool release(struct step *step)
+{
+    struct mchunks *chunks = &step->growing->chunks;
+    size_t keep = step->how->all ? 0 : mchunks_keep(chunks);
+    step->result->released_bytes += mlarges_settle(&step->growing->larges);
+    while (in_time(step)) {
+        size_t bytes = mchunks_release(chunks, keep);
+        if (bytes == 0) {
+            return true;
+        }
+        step->result->released_bytes += bytes;
+        step->evacuate->purged_bytes += bytes;
+        step->copied += CLOCK_BYTES;
+    }
+    return false;
+}
+
+/* True: nothing is left to do. */
+static bool step_locked(struct step *step)
+{
+    bool done = false;
+    if (step->evacuate->idle) {
+        begin_pass(step);
+    }
+    release(step);
+    while (!done && step->bytes > 0 && in_time(step)) {
+        if (step->evacuate->victim == NULL) {
+            release(step);
+        }
+        done = !work(step);
+    }
+    done = done && release(step);
+    if (done) {
+        end_pass(step);
+    }
+    return done;
+}
+
+/* The run */
+
+static uint64_t sum_capped(uint64_t a, uint64_t b)
+{
+    return b > UINT64_MAX - a ? UINT64_MAX : a + b;
+}
+
+static void count_step(struct evacuate *evacuate, uint64_t ns)
+{
+    evacuate->steps++;
+    evacuate->longest_ns = ns > evacuate->longest_ns ? ns : evacuate->longest_ns;
+}
+
+struct hm_compact_result evacuate_run(struct growing *growing, const struct evacuate_how *how)
+{
+    struct hm_compact_result result = {0};
+    struct evacuate *evacuate = &growing->evacuate;
+    size_t held = atomic_load_explicit(&growing->chunks.held, memory_order_relaxed);
+    size_t left = how->budget.bytes != 0 ? how->budget.bytes : held * RUN_SHARE + PIECE_BYTES;
+    uint64_t now = os_now_ns();
+    uint64_t end = how->budget.nanoseconds != 0 ? sum_capped(now, how->budget.nanoseconds) : UINT64_MAX;
+    do {
+        uint64_t begun = now;
+        struct step step = {.growing = growing, .evacuate = evacuate, .how = how, .result = &result};
+        step.bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
+        step.deadline = sum_capped(now, PIECE_NS) < end ? sum_capped(now, PIECE_NS) : end;
+        size_t moved = result.moved_bytes;
+        movable_lock(&evacuate->lock, growing->locked);
+        result.done = step_locked(&step);
+        now = os_now_ns();
+        count_step(evacuate, now - begun);
+        result.left_bytes = evacuate->left;
+        movable_unlock(&evacuate->lock, growing->locked);
+        moved = result.moved_bytes - moved;
+        left -= moved < left ? moved : left;
+    } while (!result.done && left > 0 && now < end);
+    return result;
+}

@@ -1,0 +1,96 @@
+#include "movable/lane.h"
+
+#include "base/check.h"
+
+#define LANE_TRIES   8
+#define LANE_NO_BASE (UINTPTR_MAX - MCHUNK_BYTES + 1)
+
+void lane_init(struct lane *lane)
+{
+    *lane = (struct lane){0};
+    lock_init(&lane->lock, LOCK_RANK_MOVABLE_LANE);
+    lane->base = LANE_NO_BASE;
+}
+
+/* What is left becomes a dead piece that anyone may reuse, or lies above the top again. */
+static void close_range(struct lane *lane)
+{
+    struct mchunk *chunk = lane->chunk;
+    uintptr_t left = lane->end - lane->at;
+    if (chunk != NULL && lane->tail) {
+        chunk->top = (uint32_t)(lane->at - chunk->span.addr);
+        chunk->touched = chunk->touched < chunk->top ? chunk->top : chunk->touched;
+    } else if (left > 0) {
+        atomic_store_explicit(header_at(lane->at), header_dead(left, 0), memory_order_release);
+    }
+    if (left > 0) {
+        atomic_fetch_sub_explicit(&chunk->live, (uint32_t)left, memory_order_acq_rel);
+    }
+    lane->at = 0;
+    lane->end = 0;
+    lane->tail = false;
+}
+
+static bool open_range(struct lane *lane, const struct range_wanted *wanted)
+{
+    struct mchunk *chunk = lane->chunk;
+    uintptr_t at;
+    uintptr_t end;
+    bool gave_up;
+    bool found = mchunk_range(chunk, wanted, &lane->cursor, &at, &end, &gave_up);
+    if (gave_up && mchunk_end(chunk) - chunk->top >= wanted->need) {
+        lane->cursor = chunk->top;
+        found = mchunk_range(chunk, wanted, &lane->cursor, &at, &end, &gave_up);
+    }
+    if (!found) {
+        return false;
+    }
+    lane->at = at;
+    lane->end = end;
+    lane->tail = end == chunk->span.addr + mchunk_end(chunk);
+    if (lane->tail) {
+        chunk->top = (uint32_t)(at - chunk->span.addr);
+    }
+    atomic_fetch_add_explicit(&chunk->live, (uint32_t)(end - at), memory_order_relaxed);
+    return true;
+}
+
+struct mchunk *lane_detach(struct lane *lane)
+{
+    struct mchunk *chunk = lane->chunk;
+    close_range(lane);
+    lane->chunk = NULL;
+    lane->base = LANE_NO_BASE;
+    return chunk;
+}
+
+/* One that has room serves from there: its holes are the compactor's. */
+static uint32_t first_cursor(const struct mchunks *set, const struct mchunk *chunk)
+{
+    return mchunk_end(chunk) - chunk->top >= set->chunk_bytes / 8 ? chunk->top : MCHUNK_FIRST;
+}
+
+bool lane_refill(struct lane *lane, struct mchunks *set, size_t stride, enum mchunks_want want)
+{
+    struct range_wanted wanted = {
+        .need = stride, .alignment = set->alignment, .readers = set->readers, .horizon = lane->horizon};
+    close_range(lane);
+    for (int i = 0; i < LANE_TRIES; i++) {
+        if (lane->chunk != NULL && open_range(lane, &wanted)) {
+            return true;
+        }
+        struct mchunk *spent = lane_detach(lane);
+        if (spent != NULL) {
+            mchunks_give(set, spent);
+        }
+        lane->chunk = mchunks_take(set, want == WANT_ANY && i > 0 ? WANT_ROOMY : want);
+        if (lane->chunk == NULL) {
+            return false;
+        }
+        lane->base = lane->chunk->span.addr;
+        lane->cursor = first_cursor(set, lane->chunk);
+        lane->horizon = readers_advance(set->readers);
+        wanted.horizon = lane->horizon;
+    }
+    return false;
+}

@@ -1,0 +1,62 @@
+/* Lane: where a thread's blocks come from. A thread picks one by where its thread-local memory lies; two that meet share it.
+ *
+ * A lane holds a chunk, and in it a range [at, end) that nobody else allocates from: allocation is a bump of `at`. A used-up
+ * range is followed by the next one in the chunk (dead pieces beside each other, then what is above the top), a used-up chunk by
+ * one with much garbage or a fresh one. The compactor has a lane of its own for where it moves blocks to.
+ *
+ * The range counts as live in its chunk, so that no chunk with a lane is ever empty. Locking: the holder of `lock` (of the compaction lock, for the
+ * compactor's). */
+#ifndef HM_MOVABLE_LANE_H
+#define HM_MOVABLE_LANE_H
+
+#include "movable/mchunks.h"
+#include "movable/table.h"
+
+#define LANE_SHIFT 7 /* of its size */
+
+struct lane {
+    struct lock lock;
+    struct mstack entries;
+    size_t bytes; /* statistics as those below */
+    uintptr_t at;
+    uintptr_t end;
+    struct mchunk *chunk; /* NULL: none; at = end then */
+    uintptr_t base;       /* of the chunk; without one, no block is near it */
+    uint64_t horizon;     /* of the time when the chunk was taken */
+    uint32_t cursor;      /* where in the chunk to go on looking */
+    bool tail;            /* the range reaches to the chunk's end */
+    uint32_t slots;       /* statistics: sums over all lanes are those of the heap, one lane's may wrap */
+    size_t granules;
+} __attribute__((aligned(HM_CACHE_LINE)));
+
+void lane_init(struct lane *lane);
+
+/* Makes the range hold `stride` bytes. `want`: WANT_ANY for a lane, WANT_MOVE for the compactor's. False: the OS refused, or
+ * the limit is reached. */
+bool lane_refill(struct lane *lane, struct mchunks *set, size_t stride, enum mchunks_want want);
+
+/* Takes the chunk from the lane: the caller holds it. NULL: there was none. */
+struct mchunk *lane_detach(struct lane *lane);
+
+/* Bytes of garbage in the lane's chunk, as far as the lane has come. */
+HM_INLINE size_t lane_garbage(const struct lane *lane)
+{
+    size_t live = atomic_load_explicit(&lane->chunk->live, memory_order_relaxed) - (lane->end - lane->at);
+    size_t extent = lane->tail ? lane->at - lane->base : lane->chunk->touched;
+    return extent > MCHUNK_FIRST + live ? extent - MCHUNK_FIRST - live : 0;
+}
+
+HM_INLINE bool lane_ready(struct lane *lane, struct mchunks *set, size_t stride, enum mchunks_want want)
+{
+    return HM_LIKELY(lane->end - lane->at >= stride) || lane_refill(lane, set, stride, want);
+}
+
+/* The place of a header; the range is long enough. */
+HM_INLINE uintptr_t lane_bump(struct lane *lane, size_t stride)
+{
+    uintptr_t at = lane->at;
+    lane->at = at + stride;
+    return at;
+}
+
+#endif

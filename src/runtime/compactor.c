@@ -1,0 +1,271 @@
+#define _GNU_SOURCE 1
+
+#include "runtime/compactor.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+
+#define SECOND_NS      UINT64_C(1000000000)
+#define STACK_BYTES    ((size_t)256 << 10) /* on_move runs on it; pages are touched only if used */
+#define SLEEP_MIN_NS   UINT64_C(200000)    /* shorter sleeps cost more than they spread */
+#define HOPELESS_LOOKS 16u
+#define TRIES_MAX      7u
+#define LOOK_NS        UINT64_C(20000000) /* between two looks while it works */
+#define BYTES_MAX      ((size_t)1 << 33)  /* of one step, for the sums */
+
+enum { STARTING, RUNNING, FAILED };
+
+struct compactor {
+    struct hm_heap *heap;
+    struct hm_compactor_options options;
+    pthread_t thread;
+    _Atomic uint32_t state;
+    _Atomic uint32_t stop; /* a futex */
+};
+
+static struct meta_pool pool;
+
+void compactor_init(struct meta *meta)
+{
+    meta_pool_init(&pool, meta, bits_align_up(sizeof(struct compactor), HM_CACHE_LINE));
+}
+
+/* Accounts */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+uint64_t compactor_account(struct compactor_pace *pace, uint64_t now, uint64_t cpu, size_t bytes)
+{
+    uint64_t began = now > cpu ? now - cpu : 0;
+    pace->cpu_due = later(pace->cpu_due, began) + cpu * 100 / pace->cpu_percent;
+    if (pace->bytes_per_second != 0) {
+        uint64_t moved = bytes < BYTES_MAX ? bytes : BYTES_MAX;
+        pace->bytes_due = later(pace->bytes_due, began) + moved * SECOND_NS / pace->bytes_per_second;
+    }
+    uint64_t due = later(pace->cpu_due, pace->bytes_due);
+    return due > now + SLEEP_MIN_NS ? due - now : 0;
+}
+
+/* free / held > percent / 100, for sizes of any machine. */
+static bool above(size_t free_bytes, size_t held_bytes, unsigned percent)
+{
+    return free_bytes / 100 * 100 > held_bytes / 100 * percent;
+}
+
+bool compactor_wants(struct compactor_marks *marks, size_t free_bytes, size_t held_bytes)
+{
+    if (marks->working) {
+        marks->working = above(free_bytes, held_bytes, marks->low_percent);
+        marks->tries = marks->working ? marks->tries : 0;
+        return marks->working;
+    }
+    bool more = free_bytes > marks->hopeless + marks->hopeless / 16;
+    if (marks->hopeless != 0 && !more && marks->looks++ < HOPELESS_LOOKS << (marks->tries - 1)) {
+        return false;
+    }
+    marks->tries = more ? 0 : marks->tries;
+    marks->hopeless = 0;
+    marks->moved = 0;
+    marks->working = above(free_bytes, held_bytes, marks->high_percent);
+    return marks->working;
+}
+
+void compactor_give_up(struct compactor_marks *marks, size_t free_bytes)
+{
+    marks->working = false;
+    marks->hopeless = free_bytes;
+    marks->looks = 0;
+    marks->tries += marks->tries < TRIES_MAX;
+}
+
+void compactor_count(struct compactor_marks *marks, size_t moved, size_t free_bytes, size_t held_bytes)
+{
+    marks->moved += moved;
+    if (marks->moved / 2 > held_bytes) {
+        compactor_give_up(marks, free_bytes);
+    }
+}
+
+/* Thread */
+
+static uint64_t clock_ns(clockid_t clock)
+{
+    struct timespec time = {0, 0};
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * SECOND_NS + (uint64_t)time.tv_nsec;
+}
+
+/* Until then, or until it is to stop. Where a filter refuses futexes, the stop waits for the end of the sleep. */
+static void sleep_ns(struct compactor *compactor, uint64_t nanoseconds)
+{
+    struct timespec time = {.tv_sec = (time_t)(nanoseconds / SECOND_NS),
+                            .tv_nsec = (long)(nanoseconds % SECOND_NS)};
+    long result = syscall(SYS_futex, &compactor->stop, FUTEX_WAIT_PRIVATE, 0, &time, NULL, 0);
+    if (result == -1 && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT) {
+        syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, NULL);
+    }
+}
+
+static bool stopping(struct compactor *compactor)
+{
+    return atomic_load_explicit(&compactor->stop, memory_order_acquire) != 0;
+}
+
+/* What the thread knows of its heap: looked up once in a while, because a look costs as much as a step, and carried on between. */
+struct view {
+    uint64_t looked; /* the time of the last look */
+    size_t free_bytes;
+    size_t held_bytes;
+};
+
+static void look(struct hm_heap *heap, struct view *view)
+{
+    struct hm_movable_stats stats;
+    heap->kind->stats(heap, &stats);
+    *view = (struct view){clock_ns(CLOCK_MONOTONIC), stats.free_bytes, stats.held_bytes};
+}
+
+static size_t less(size_t from, size_t bytes)
+{
+    return bytes < from ? from - bytes : 0;
+}
+
+/* One step; returns how long to sleep after it. */
+static uint64_t step(struct compactor *compactor, struct compactor_marks *marks, struct compactor_pace *pace,
+                     struct view *view)
+{
+    struct hm_heap *heap = compactor->heap;
+    bool slots = (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0;
+    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
+    cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
+    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t rest = compactor_account(pace, now, cpu, result.moved_bytes);
+    if (result.done && result.waiting_bytes == 0) {
+        compactor_give_up(marks, view->free_bytes);
+    } else {
+        compactor_count(marks, result.moved_bytes, view->free_bytes, view->held_bytes);
+    }
+    view->free_bytes = less(view->free_bytes, result.released_bytes);
+    view->held_bytes = less(view->held_bytes, result.released_bytes);
+    bool moved = result.moved_bytes > 0 || result.released_bytes > 0;
+    bool stale = result.done || now - view->looked >= LOOK_NS;
+    view->looked = stale ? 0 : view->looked;
+    return moved ? rest : later(rest, compactor->options.idle_ms * (SECOND_NS / 1000));
+}
+
+static void *run(void *argument)
+{
+    struct compactor *compactor = argument;
+    const struct hm_compactor_options *options = &compactor->options;
+    struct compactor_marks marks = {.low_percent = options->low_percent,
+                                    .high_percent = options->high_percent};
+    struct compactor_pace pace = {.cpu_percent = options->cpu_percent,
+                                  .bytes_per_second = options->bytes_per_second};
+    struct view view = {0};
+    prctl(PR_SET_NAME, "hm-compactor");
+    while (!stopping(compactor)) {
+        uint64_t rest = options->idle_ms * (SECOND_NS / 1000);
+        if (!marks.working || view.looked == 0) {
+            look(compactor->heap, &view);
+        }
+        if (compactor_wants(&marks, view.free_bytes, view.held_bytes)) {
+            rest = step(compactor, &marks, &pace, &view);
+        }
+        if (rest > 0) {
+            sleep_ns(compactor, rest);
+        }
+    }
+    return NULL;
+}
+
+/* Signals are the program's business; a small stack may be too small where the program has much thread-local data. */
+static bool start_thread(struct compactor *compactor)
+{
+    sigset_t all;
+    sigset_t before;
+    pthread_attr_t attributes;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = false;
+    if (pthread_attr_init(&attributes) == 0) {
+        started = pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
+                  pthread_create(&compactor->thread, &attributes, run, compactor) == 0;
+        pthread_attr_destroy(&attributes);
+    }
+    started = started || pthread_create(&compactor->thread, NULL, run, compactor) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+static bool replace(struct hm_heap *heap, struct compactor *expected, struct compactor *by)
+{
+    void *old = expected;
+    return __atomic_compare_exchange_n(&heap->compactor, &old, by, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+enum compactor_result compactor_start(struct hm_heap *heap, const struct hm_compactor_options *options)
+{
+    struct compactor *compactor = meta_pool_get(&pool);
+    if (compactor == NULL) {
+        return COMPACTOR_NO_THREAD;
+    }
+    *compactor = (struct compactor){.heap = heap, .options = *options};
+    if (!replace(heap, NULL, compactor)) {
+        meta_pool_put(&pool, compactor);
+        return COMPACTOR_RUNNING;
+    }
+    int saved = errno;
+    bool started = start_thread(compactor);
+    errno = saved;
+    if (started) {
+        atomic_store_explicit(&compactor->state, RUNNING, memory_order_release);
+        return COMPACTOR_OK;
+    }
+    if (replace(heap, compactor, NULL)) {
+        meta_pool_put(&pool, compactor);
+    } else {
+        atomic_store_explicit(&compactor->state, FAILED, memory_order_release);
+    }
+    return COMPACTOR_NO_THREAD;
+}
+
+void compactor_stop(struct hm_heap *heap)
+{
+    int saved = errno;
+    struct compactor *compactor = __atomic_exchange_n(&heap->compactor, NULL, __ATOMIC_ACQ_REL);
+    if (compactor == NULL) {
+        return;
+    }
+    while (atomic_load_explicit(&compactor->state, memory_order_acquire) == STARTING) {
+        sched_yield();
+    }
+    if (atomic_load_explicit(&compactor->state, memory_order_relaxed) == RUNNING) {
+        atomic_store_explicit(&compactor->stop, 1, memory_order_release);
+        syscall(SYS_futex, &compactor->stop, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        pthread_join(compactor->thread, NULL);
+    }
+    meta_pool_put(&pool, compactor);
+    errno = saved;
+}
+
+void compactor_forget(struct hm_heap *heap)
+{
+    struct compactor *compactor = __atomic_exchange_n(&heap->compactor, NULL, __ATOMIC_ACQ_REL);
+    if (compactor != NULL) {
+        meta_pool_put(&pool, compactor);
+    }
+}

@@ -1,0 +1,64 @@
+/* A heap's background compactor: a thread that does one budgeted step after the other while too much of the heap is free memory
+ * between blocks, and sleeps otherwise.
+ *
+ * It begins when the free share is above the high mark and goes on until it is at the low mark, or moving doesn't help; then
+ * it leaves the heap alone until it has more free memory than that. Between steps it sleeps as long as its shares of CPU time
+ * and of bytes moved ask for; both are kept over time, not for each step. It takes no memory from the allocator.
+ *
+ * heap->compactor changes by atomic exchange, and whoever takes it away waits for the thread. In a child of fork there is no such
+ * thread; compactor_forget() says so. */
+#ifndef HM_RUNTIME_COMPACTOR_H
+#define HM_RUNTIME_COMPACTOR_H
+
+#include "movable/heap.h"
+#include "page/meta.h"
+
+/* Before the first use. */
+void compactor_init(struct meta *meta);
+
+enum compactor_result {
+    COMPACTOR_OK,
+    COMPACTOR_RUNNING,   /* the heap has one */
+    COMPACTOR_NO_THREAD, /* or no memory for its state */
+};
+
+/* Options are complete and valid (api/movable.c). */
+enum compactor_result compactor_start(struct hm_heap *heap, const struct hm_compactor_options *options);
+
+/* Waits for the step under way. Nothing if there is none. */
+void compactor_stop(struct hm_heap *heap);
+
+/* In a forked child. */
+void compactor_forget(struct hm_heap *heap);
+
+/* Accounts, apart from the thread for tests. Time in nanoseconds since the start. */
+
+struct compactor_pace {
+    unsigned cpu_percent;
+    size_t bytes_per_second; /* 0: no limit */
+    uint64_t cpu_due;        /* the time at which the CPU time used so far is within its share */
+    uint64_t bytes_due;      /* the same for bytes moved */
+};
+
+/* A step that ended at `now` used so much. Returns how long to sleep. What was not used in the past counts for nothing. */
+uint64_t compactor_account(struct compactor_pace *pace, uint64_t now, uint64_t cpu, size_t bytes);
+
+struct compactor_marks {
+    unsigned low_percent;
+    unsigned high_percent;
+    bool working;
+    size_t moved;    /* bytes, since it works */
+    size_t hopeless; /* free bytes when it gave up; 0: it didn't */
+    unsigned looks;  /* since then */
+    unsigned tries;  /* how often it gave up with no more free memory than the first time */
+};
+
+/* Whether to do a step. After giving up only when there is more free memory, or many looks later (twice as many each
+ * time): pins may be gone. */
+bool compactor_wants(struct compactor_marks *marks, size_t free_bytes, size_t held_bytes);
+
+/* A step moved so much. Who has moved the whole heap twice without coming to the low mark gives up. */
+void compactor_count(struct compactor_marks *marks, size_t moved, size_t free_bytes, size_t held_bytes);
+void compactor_give_up(struct compactor_marks *marks, size_t free_bytes);
+
+#endif

@@ -1,0 +1,5 @@
+#define MAX_NUM_OF_ALLOCATIONS     50
+#define ALLOCATION_ALIGNMENT_BYTES 16
+#define FILL_FREED_MEMORY_BY_NULLS false
+#define USE_SINGLE_HEAP_MEMORY
+#define dalloc_debug(...)

@@ -1,0 +1,13 @@
+/* A copy of the pointer isn't the slot, in a buffer. */
+#include <hmalloc/handle.h>
+
+int main(void)
+{
+    static char buffer[1024];
+    hm_heap *heap = hm_movable_create_in(buffer, sizeof(buffer), NULL);
+    char *slot = NULL;
+    hm_slot_alloc(heap, &slot, 40);
+    char *copy = slot;
+    hm_slot_free(heap, &copy);
+    return 0;
+}

@@ -1,0 +1,9 @@
+/* A movable block's address isn't its name. */
+#include <hmalloc/handle.h>
+#include <hmalloc/hmalloc.h>
+
+int main(void)
+{
+    hfree(hm_pin(NULL, hm_handle_alloc(NULL, 40)));
+    return 0;
+}

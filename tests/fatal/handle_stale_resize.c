@@ -1,0 +1,10 @@
+/* Resizing what was freed. */
+#include <hmalloc/handle.h>
+
+int main(void)
+{
+    hm_handle block = hm_handle_alloc(NULL, 40);
+    hm_handle_free(NULL, block);
+    hm_handle_resize(NULL, block, 50);
+    return 0;
+}

@@ -1,0 +1,10 @@
+/* An unpin of what was freed. */
+#include <hmalloc/handle.h>
+
+int main(void)
+{
+    hm_handle block = hm_handle_alloc(NULL, 40);
+    hm_handle_free(NULL, block);
+    hm_unpin(NULL, block);
+    return 0;
+}
