@@ -133,6 +133,9 @@ static struct theap *heap_to_free_with(void)
 
 static HM_NOINLINE void free_of_any_kind(void *block)
 {
+    if (block == NULL) {
+        return;
+    }
     process_ready();
     if (HM_UNLIKELY(process_other != NULL)) {
         process_other->free(block);
@@ -165,8 +168,8 @@ void general_free_small(void *block, struct theap *heap)
 /* No thread's heap is `process_none`, so that no block is its own. */
 void general_free_large(void *block, struct theap *heap)
 {
-    if (HM_UNLIKELY(!fast_free_covered(&process_core, heap, block))) {
-        general_free(block);
+    if (!fast_free_covered(&process_core, heap, block)) {
+        free_of_any_kind(block);
     }
 }
 
