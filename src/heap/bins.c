@@ -126,32 +126,28 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
-/* Clears the map bytes of the entries and lowers the chunks' counts, for entries of one chunk in a row at once. Returns
- * how many such rows there were; their chunks to `touched`. */
+/* Clears the map bytes of the entries and lowers the chunks' counts. Returns how many rows of entries of one chunk there
+ * were; their chunks to `touched`. */
 static unsigned clear_entries(unsigned class, const struct entry *entries, unsigned count,
                               struct chunk **touched)
 {
     const unsigned granules = class_granules(class);
-    struct chunk *chunk = chunk_of_mark(entries[0].block, entries[0].mark);
-    unsigned rows = 0;
-    unsigned dead = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct chunk *next = chunk_of_mark(entries[i].block, entries[i].mark);
-        if (HM_UNLIKELY(mark_load(entries[i].mark) == CODE_CACHED)) {
-            diagnose_race(entries[i].block);
+    const struct chunk *last = NULL;
+    struct chunk **row = touched;
+    for (const struct entry *entry = entries; entry != entries + count; entry++) {
+        uint8_t *mark = entry->mark;
+        struct chunk *chunk = chunk_of_mark(entry->block, mark);
+        if (HM_UNLIKELY(mark_load(mark) == CODE_CACHED)) {
+            diagnose_race(entry->block);
         }
-        mark_store(entries[i].mark, 0);
-        if (next != chunk) {
-            chunk_lower(chunk, dead);
-            touched[rows++] = chunk;
-            chunk = next;
-            dead = 0;
+        mark_store(mark, 0);
+        chunk_lower(chunk, granules);
+        if (chunk != last) {
+            last = chunk;
+            *row++ = chunk;
         }
-        dead += granules;
     }
-    chunk_lower(chunk, dead);
-    touched[rows++] = chunk;
-    return rows;
+    return (unsigned)(row - touched);
 }
 
 static void flush_trusted(struct theap *heap, unsigned class, const struct entry *entries, unsigned count)
