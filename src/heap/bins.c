@@ -264,14 +264,34 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     heap->bin[class].top -= count * sizeof *bottom;
 }
 
+static void discard_array(struct theap *heap, unsigned class)
+{
+    unsigned capacity = heap->info[class].capacity;
+    struct entry *bottom = bins_bottom(heap, class);
+    /* The bin forgets the array first: after a fork in between it must not be given back once more. */
+    set_array(heap, class, &heap->none, 0, 0);
+    if (capacity != 0) {
+        core_array_put(heap->core, bottom, capacity);
+    }
+}
+
 void bins_discard_arrays(struct theap *heap)
 {
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
-        if (heap->info[class].capacity != 0) {
-            HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
-            core_array_put(heap->core, bins_bottom(heap, class), heap->info[class].capacity);
-        }
-        set_array(heap, class, &heap->none, 0, 0);
+        HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
+        discard_array(heap, class);
         heap->info[class].batch = 0;
     }
+    heap->narrow = CLASS_COUNT;
+}
+
+void bins_open_narrow(struct theap *heap, unsigned class)
+{
+    unsigned old = heap->narrow;
+    if (old != CLASS_COUNT && heap->info[old].capacity <= BINS_NARROW && heap->info[old].batch == 0) {
+        bins_flush(heap, old, bins_count(heap, old), true);
+        discard_array(heap, old);
+    }
+    heap->narrow = class;
+    bins_reserve(heap, class, BINS_NARROW);
 }

@@ -22,6 +22,7 @@ void theap_init(struct theap *heap, struct core *core, uint64_t secret)
     memset(heap, 0, sizeof *heap);
     heap->core = core;
     heap->ticks = THEAP_TICKS;
+    heap->narrow = CLASS_COUNT;
     lock_init(&heap->lock, LOCK_RANK_THEAP);
     holes_init(&heap->holes, secret);
     list_init(&heap->chunks);
@@ -480,6 +481,25 @@ static void drop_when_much_was_freed(struct theap *heap)
     }
 }
 
+/* In a sparse heap, of the bins without an array the one that blocks are freed into in a row gets a narrow one. */
+static void push_without_array(struct theap *heap, unsigned class, void *block, uint8_t *mark)
+{
+    bins_settle(heap, class, block, mark);
+    if (class < CLASS_IN_CHUNK && heap->loose_count == 0) {
+        bins_open_narrow(heap, class);
+    }
+}
+
+static void make_place(struct theap *heap, unsigned class, unsigned count, bool narrow)
+{
+    remote_pay(heap);
+    bins_flush(heap, class, narrow ? count : (count + 1) / 2, true);
+    if (!narrow) {
+        drop_when_much_was_freed(heap);
+    }
+    pageheap_tick(&heap->core->pages);
+}
+
 void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
     theap_follow_mode(heap);
@@ -487,14 +507,17 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
         bins_settle(heap, class, block, mark);
         return;
     }
+    unsigned capacity = heap->info[class].capacity;
+    bool sparse = is_sparse(heap);
+    if (sparse && capacity == 0) {
+        push_without_array(heap, class, block, mark);
+        return;
+    }
+    bool narrow = sparse && class == heap->narrow && capacity <= BINS_NARROW;
     unsigned count = bins_count(heap, class);
-    bool reopen = heap->info[class].capacity > 0 || !is_sparse(heap);
-    unsigned room = reopen ? bins_reserve(heap, class, count + 1) : 0;
+    unsigned room = narrow ? capacity : bins_reserve(heap, class, count + 1);
     if (count > 0 && count == room) {
-        remote_pay(heap);
-        bins_flush(heap, class, (count + 1) / 2, true);
-        drop_when_much_was_freed(heap);
-        pageheap_tick(&heap->core->pages);
+        make_place(heap, class, count, narrow);
         room = heap->info[class].capacity;
     }
     if (room == 0 || (class >= CLASS_IN_CHUNK && !large_grant(heap, class))) {
