@@ -9,7 +9,7 @@
 #include "heap/large.h"
 
 #define BATCH_BYTES  16384u /* what one refill fetches at most, */
-#define BATCH_BLOCKS 64u    /* and in blocks */
+#define BATCH_BLOCKS 128u   /* and in blocks */
 
 static struct entry *entry_at(struct theap *heap, uintptr_t offset)
 {

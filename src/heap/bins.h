@@ -5,7 +5,7 @@
 #include "heap/theap.h"
 
 #define BINS_MIN_CAPACITY 7u
-#define BINS_MAX_CAPACITY 127u
+#define BINS_MAX_CAPACITY 255u
 #define BINS_NARROW       15u
 
 /* An array of `count` entries for the class's bin, as far as its largest size and the OS allow. Returns the entries that fit

@@ -19,11 +19,11 @@ Test(bins, room_grows_by_doubling_up_to_what_two_batches_need)
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         unsigned batch = bins_max_batch(class);
         unsigned limit = 0;
-        cr_assert(batch >= 1 && batch <= 64);
+        cr_assert(batch >= 1 && batch <= 128);
         cr_assert(batch == 1 || batch * class_bytes[class] <= 16 * KIB);
-        for (unsigned count = 1; count <= 200; count++) {
+        for (unsigned count = 1; count <= 300; count++) {
             unsigned room = bins_reserve(a, class, count);
-            cr_assert(room == 7 || room == 15 || room == 31 || room == 63 || room == 127);
+            cr_assert(room == 7 || room == 15 || room == 31 || room == 63 || room == 127 || room == 255);
             cr_assert(room >= count || room == limit || limit == 0, "class %u", class);
             limit = room;
         }
