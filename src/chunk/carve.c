@@ -30,21 +30,38 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
 }
 
+static void mark_one(struct entry *entry, char *block, uint8_t *mark, unsigned value)
+{
+    entry->block = block;
+    entry->mark = mark;
+    mark_store(mark, value);
+}
+
 /* Makes `count` blocks from granule `start` on. The code of a block at an odd granule is one more than at an even one; those
- * of classes that don't tell start at even granules only. */
+ * of classes that don't tell start at even granules only. Two blocks take as many windows as one has granules, so of what
+ * is done for two, nothing but the addresses differs for the next two. */
 static void mark_cached(struct chunk *chunk, unsigned class, unsigned start, unsigned count,
                         struct entry *out)
 {
     const size_t granules = class_granules(class);
+    const size_t bytes = granules * GRANULE_BYTES;
+    const size_t second = start + granules;
     const unsigned code = class_code(class, 0) | CODE_CACHED;
+    const unsigned code_first = code + start % 2;
+    const unsigned code_second = code + (unsigned)(second % 2);
     char *block = (char *)chunk_address(chunk, start);
-    size_t granule = start;
-    for (struct entry *entry = out + count; entry-- > out; granule += granules) {
-        uint8_t *mark = chunk->map + granule / 2;
-        entry->block = block;
-        entry->mark = mark;
-        mark_store(mark, code + granule % 2);
-        block += granules * GRANULE_BYTES;
+    uint8_t *mark_first = chunk->map + start / 2;
+    uint8_t *mark_second = chunk->map + second / 2;
+    struct entry *entry = out + count;
+    for (; entry - out >= 2; entry -= 2) {
+        mark_one(entry - 1, block, mark_first, code_first);
+        mark_one(entry - 2, block + bytes, mark_second, code_second);
+        block += 2 * bytes;
+        mark_first += granules;
+        mark_second += granules;
+    }
+    if (entry != out) {
+        mark_one(entry - 1, block, mark_first, code_first);
     }
 }
 
@@ -60,8 +77,8 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
     unsigned count = start < end ? (end - start) / granules : 0;
     count = count < want ? count : want;
     unsigned stop = start + count * granules;
-    mark_cached(chunk, class, start, count, out);
     if (count > 0) {
+        mark_cached(chunk, class, start, count, out);
         chunk_keep(chunk, count * granules);
         *zero = use_fresh(chunk, start, stop);
         link_rest(holes, chunk, stop, end);

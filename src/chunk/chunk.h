@@ -41,7 +41,7 @@ struct chunk {
     uint32_t linked;        /* granules of linked holes; owner's lock */
     uint32_t fresh;         /* from this granule on, memory is zero but for hole records; owner's lock */
     uint32_t swept_dead;    /* dead granules that the last sweep couldn't use; owner's lock */
-    uint32_t counted;       /* of `used`, what the owner's sum has; owner's lock */
+    uint32_t heard;         /* of `gone`, what the owner's sum has; owner's lock */
     uint32_t bucket;        /* which list span.age is on; owner's lock */
     uint32_t review_used;   /* when `used` is no more than that, the bucket may have changed; owner's lock */
     _Atomic bool announced; /* in some thread heap's inbox */
@@ -112,7 +112,7 @@ HM_INLINE uint32_t chunk_used(const struct chunk *chunk)
     return kept - atomic_load_explicit(&chunk->gone, memory_order_relaxed);
 }
 
-/* Carved. Owner's lock held. */
+/* Carved; the caller adds the same to the owner's sum. Owner's lock held. */
 HM_INLINE void chunk_keep(struct chunk *chunk, uint32_t granules)
 {
     uint32_t kept = atomic_load_explicit(&chunk->kept, memory_order_relaxed);
@@ -124,7 +124,6 @@ HM_INLINE void chunk_keep(struct chunk *chunk, uint32_t granules)
 HM_INLINE void chunk_lower(struct chunk *chunk, uint32_t granules)
 {
     chunk_keep(chunk, 0u - granules);
-    chunk->counted -= granules;
 }
 
 /* Counts granules that another thread freed; returns what `used` has become, at least if nobody else will see it

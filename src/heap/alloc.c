@@ -180,6 +180,7 @@ static bool grow_in_chunk(struct theap *heap, const struct place *place, unsigne
     if (grown) {
         mark_store(place->mark, class_code(class, place->granule % 2));
         chunk_keep(place->chunk, to - from);
+        stat_add(&heap->used, to - from);
         theap_rebucket_locked(heap, place->chunk);
     }
     lock_release(&heap->lock);

@@ -9,7 +9,7 @@
 #include "heap/large.h"
 
 #define BATCH_BYTES  16384u /* what one refill fetches at most, */
-#define BATCH_BLOCKS 64u    /* and in blocks */
+#define BATCH_BLOCKS 128u   /* and in blocks */
 
 static struct entry *entry_at(struct theap *heap, uintptr_t offset)
 {
@@ -126,32 +126,28 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
-/* Clears the map bytes of the entries and lowers the chunks' counts, for entries of one chunk in a row at once. Returns
- * how many such rows there were; their chunks to `touched`. */
+/* Clears the map bytes of the entries and lowers the chunks' counts. Returns how many rows of entries of one chunk there
+ * were; their chunks to `touched`. */
 static unsigned clear_entries(unsigned class, const struct entry *entries, unsigned count,
                               struct chunk **touched)
 {
     const unsigned granules = class_granules(class);
-    struct chunk *chunk = chunk_of_mark(entries[0].block, entries[0].mark);
-    unsigned rows = 0;
-    unsigned dead = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct chunk *next = chunk_of_mark(entries[i].block, entries[i].mark);
-        if (HM_UNLIKELY(mark_load(entries[i].mark) == CODE_CACHED)) {
-            diagnose_race(entries[i].block);
+    const struct chunk *last = NULL;
+    struct chunk **row = touched;
+    for (const struct entry *entry = entries; entry != entries + count; entry++) {
+        uint8_t *mark = entry->mark;
+        struct chunk *chunk = chunk_of_mark(entry->block, mark);
+        if (HM_UNLIKELY(mark_load(mark) == CODE_CACHED)) {
+            diagnose_race(entry->block);
         }
-        mark_store(entries[i].mark, 0);
-        if (next != chunk) {
-            chunk_lower(chunk, dead);
-            touched[rows++] = chunk;
-            chunk = next;
-            dead = 0;
+        mark_store(mark, 0);
+        chunk_lower(chunk, granules);
+        if (chunk != last) {
+            last = chunk;
+            *row++ = chunk;
         }
-        dead += granules;
     }
-    chunk_lower(chunk, dead);
-    touched[rows++] = chunk;
-    return rows;
+    return (unsigned)(row - touched);
 }
 
 static void flush_trusted(struct theap *heap, unsigned class, const struct entry *entries, unsigned count)
@@ -268,14 +264,34 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     heap->bin[class].top -= count * sizeof *bottom;
 }
 
+static void discard_array(struct theap *heap, unsigned class)
+{
+    unsigned capacity = heap->info[class].capacity;
+    struct entry *bottom = bins_bottom(heap, class);
+    /* The bin forgets the array first: after a fork in between it must not be given back once more. */
+    set_array(heap, class, &heap->none, 0, 0);
+    if (capacity != 0) {
+        core_array_put(heap->core, bottom, capacity);
+    }
+}
+
 void bins_discard_arrays(struct theap *heap)
 {
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
-        if (heap->info[class].capacity != 0) {
-            HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
-            core_array_put(heap->core, bins_bottom(heap, class), heap->info[class].capacity);
-        }
-        set_array(heap, class, &heap->none, 0, 0);
+        HM_CHECK(bins_count(heap, class) == 0, "only empty bins lose their arrays");
+        discard_array(heap, class);
         heap->info[class].batch = 0;
     }
+    heap->narrow = CLASS_COUNT;
+}
+
+void bins_open_narrow(struct theap *heap, unsigned class)
+{
+    unsigned old = heap->narrow;
+    if (old != CLASS_COUNT && heap->info[old].capacity <= BINS_NARROW && heap->info[old].batch == 0) {
+        bins_flush(heap, old, bins_count(heap, old), true);
+        discard_array(heap, old);
+    }
+    heap->narrow = class;
+    bins_reserve(heap, class, BINS_NARROW);
 }

@@ -5,7 +5,8 @@
 #include "heap/theap.h"
 
 #define BINS_MIN_CAPACITY 7u
-#define BINS_MAX_CAPACITY 127u
+#define BINS_MAX_CAPACITY 255u
+#define BINS_NARROW       15u
 
 /* An array of `count` entries for the class's bin, as far as its largest size and the OS allow. Returns the entries that fit
  * in it now. The bin has room for as many, or for none if it is one of large blocks and the array is new. */
@@ -34,6 +35,10 @@ void bins_settle(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 
 /* The loose blocks go to their chunks. `trusted` as in theap_drop_bins. */
 void bins_settle_loose(struct theap *heap, bool trusted);
+
+/* The class's bin, which has no array, gets one of up to BINS_NARROW entries; the bin that had it before loses its array,
+ * unless it was refilled meanwhile. */
+void bins_open_narrow(struct theap *heap, unsigned class);
 
 /* Gives all arrays back; all bins are empty. */
 void bins_discard_arrays(struct theap *heap);

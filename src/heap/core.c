@@ -13,7 +13,7 @@ static unsigned array_size_of(unsigned capacity)
     while ((8u << index) - 1 < capacity) {
         index++;
     }
-    HM_CHECK(index < CORE_ARRAY_SIZES && (8u << index) - 1 == capacity, "arrays come in five sizes");
+    HM_CHECK(index < CORE_ARRAY_SIZES && (8u << index) - 1 == capacity, "arrays come in six sizes");
     return index;
 }
 

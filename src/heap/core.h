@@ -10,7 +10,7 @@
 #include "page/pageheap.h"
 #include "page/slab.h"
 
-#define CORE_ARRAY_SIZES 5  /* arrays of 7, 15, 31, 63, 127 entries */
+#define CORE_ARRAY_SIZES 6  /* arrays of 7, 15, 31, 63, 127, 255 entries */
 #define CORE_FREED_NOTES 64 /* large blocks whose free is remembered */
 
 struct core_options {
@@ -56,7 +56,7 @@ void core_chunk_put(struct core *core, struct chunk *chunk);
 struct span *core_span_get(struct core *core);
 void core_span_put(struct core *core, struct span *span);
 
-/* An array of `capacity` entries (7, 15, 31, 63 or 127) and a zero bottom before them. */
+/* An array of `capacity` entries (7, 15, 31, 63, 127 or 255) and a zero bottom before them. */
 struct entry *core_array_get(struct core *core, unsigned capacity);
 void core_array_put(struct core *core, struct entry *bottom, unsigned capacity);
 

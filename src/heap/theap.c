@@ -22,6 +22,7 @@ void theap_init(struct theap *heap, struct core *core, uint64_t secret)
     memset(heap, 0, sizeof *heap);
     heap->core = core;
     heap->ticks = THEAP_TICKS;
+    heap->narrow = CLASS_COUNT;
     lock_init(&heap->lock, LOCK_RANK_THEAP);
     holes_init(&heap->holes, secret);
     list_init(&heap->chunks);
@@ -71,17 +72,23 @@ static unsigned find_bucket(struct chunk *chunk, uint32_t used)
 }
 
 /* Remote frees are seen here, some time later. */
-static void count_used(struct theap *heap, struct chunk *chunk, uint32_t used)
+static void hear(struct theap *heap, struct chunk *chunk)
 {
-    stat_add(&heap->used, (size_t)used - chunk->counted);
-    chunk->counted = used;
+    uint32_t gone = atomic_load_explicit(&chunk->gone, memory_order_relaxed);
+    stat_add(&heap->used, (size_t)0 - (gone - chunk->heard));
+    chunk->heard = gone;
+}
+
+/* The chunk's part of the heap's sum. */
+static uint32_t counted(const struct chunk *chunk)
+{
+    return atomic_load_explicit(&chunk->kept, memory_order_relaxed) - chunk->heard;
 }
 
 void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
 {
-    uint32_t used = chunk_used(chunk);
-    count_used(heap, chunk, used);
-    unsigned bucket = find_bucket(chunk, used);
+    unsigned bucket = find_bucket(chunk, chunk_used(chunk));
+    hear(heap, chunk);
     if (bucket != chunk->bucket) {
         unbucket(heap, chunk);
         chunk->bucket = bucket;
@@ -94,7 +101,8 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
     list_push_back(&heap->chunks, &chunk->span.link);
     chunk->bucket = find_bucket(chunk, chunk_used(chunk));
     enter_bucket(heap, chunk);
-    count_used(heap, chunk, chunk_used(chunk));
+    chunk->heard = atomic_load_explicit(&chunk->gone, memory_order_relaxed);
+    stat_add(&heap->used, counted(chunk));
     stat_add(&heap->chunk_count, 1);
     atomic_store(&chunk->span.owner, heap);
     table_enter(&heap->core->table, chunk);
@@ -103,7 +111,7 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 static void disown_chunk(struct theap *heap, struct chunk *chunk)
 {
     holes_remove_all(&heap->holes, chunk);
-    count_used(heap, chunk, 0);
+    stat_add(&heap->used, (size_t)0 - counted(chunk));
     unbucket(heap, chunk);
     list_remove(&chunk->span.link);
     stat_add(&heap->chunk_count, (size_t)-1);
@@ -309,8 +317,10 @@ static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, s
             break;
         }
         struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
-        got += carve_blocks(&heap->holes, chunk, chunk_granule(chunk, (uintptr_t)at), class, want - got,
-                            out + got, zero);
+        unsigned carved = carve_blocks(&heap->holes, chunk, chunk_granule(chunk, (uintptr_t)at), class,
+                                       want - got, out + got, zero);
+        got += carved;
+        stat_add(&heap->used, (size_t)carved * class_granules(class));
         theap_rebucket_locked(heap, chunk);
     }
     return got;
@@ -419,6 +429,7 @@ static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t alig
             unsigned granule = chunk_granule(chunk, (uintptr_t)at);
             if (carve_aligned(&heap->holes, chunk, granule, class, align, out, zero)) {
                 stat_add(&heap->stats.carved, 1);
+                stat_add(&heap->used, granules);
                 theap_rebucket_locked(heap, chunk);
                 return true;
             }
@@ -469,6 +480,25 @@ static void drop_when_much_was_freed(struct theap *heap)
     }
 }
 
+/* In a sparse heap, of the bins without an array the one that blocks are freed into in a row gets a narrow one. */
+static void push_without_array(struct theap *heap, unsigned class, void *block, uint8_t *mark)
+{
+    bins_settle(heap, class, block, mark);
+    if (class < CLASS_IN_CHUNK && heap->loose_count == 0) {
+        bins_open_narrow(heap, class);
+    }
+}
+
+static void make_place(struct theap *heap, unsigned class, unsigned count, bool narrow)
+{
+    remote_pay(heap);
+    bins_flush(heap, class, narrow ? count : (count + 1) / 2, true);
+    if (!narrow) {
+        drop_when_much_was_freed(heap);
+    }
+    pageheap_tick(&heap->core->pages);
+}
+
 void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
 {
     theap_follow_mode(heap);
@@ -476,14 +506,17 @@ void theap_push(struct theap *heap, unsigned class, void *block, uint8_t *mark)
         bins_settle(heap, class, block, mark);
         return;
     }
+    unsigned capacity = heap->info[class].capacity;
+    bool sparse = is_sparse(heap);
+    if (sparse && capacity == 0) {
+        push_without_array(heap, class, block, mark);
+        return;
+    }
+    bool narrow = sparse && class == heap->narrow && capacity <= BINS_NARROW;
     unsigned count = bins_count(heap, class);
-    bool reopen = heap->info[class].capacity > 0 || !is_sparse(heap);
-    unsigned room = reopen ? bins_reserve(heap, class, count + 1) : 0;
+    unsigned room = narrow ? capacity : bins_reserve(heap, class, count + 1);
     if (count > 0 && count == room) {
-        remote_pay(heap);
-        bins_flush(heap, class, (count + 1) / 2, true);
-        drop_when_much_was_freed(heap);
-        pageheap_tick(&heap->core->pages);
+        make_place(heap, class, count, narrow);
         room = heap->info[class].capacity;
     }
     if (room == 0 || (class >= CLASS_IN_CHUNK && !large_grant(heap, class))) {
@@ -517,7 +550,7 @@ void theap_verify(struct theap *heap)
 {
     size_t chunks = 0;
     size_t linked = 0;
-    size_t counted = 0;
+    size_t used = 0;
     size_t in_holes = 0;
     lock_acquire(&heap->lock);
     for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
@@ -528,11 +561,11 @@ void theap_verify(struct theap *heap)
         HM_CHECK(mark_load(&chunk->span.mark) == 0, "only a large span has a mark");
         chunk_verify(chunk);
         linked += chunk->linked;
-        counted += chunk->counted;
+        used += counted(chunk);
         chunks++;
     }
     holes_verify(&heap->holes, &in_holes);
-    HM_CHECK(counted == heap->used, "used is the sum of what was counted of each chunk");
+    HM_CHECK(used == heap->used, "used is the sum of what was counted of each chunk");
     HM_CHECK(chunks == heap->chunk_count, "chunk_count counts the chunks");
     HM_CHECK(linked == in_holes, "the holes of all chunks are those of the index");
     lock_release(&heap->lock);

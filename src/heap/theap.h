@@ -41,7 +41,7 @@ struct bin_info {
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
 
 #define THEAP_SLOTS     4
-#define THEAP_LOOSE_MAX 16u /* few, as each may keep a chunk alive */
+#define THEAP_LOOSE_MAX 8u /* few, as each may keep a chunk alive */
 
 #define THEAP_BUCKETS 13 /* chunks by log2 of their dead granules */
 
@@ -101,6 +101,8 @@ struct theap {
     /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */
     struct entry loose[THEAP_LOOSE_MAX];
     size_t loose_count;
+    uint32_t
+        narrow; /* the class whose bin has a narrow array for want of a refill; CLASS_COUNT: none; owner thread only */
     /* Granules of other heaps' chunk that this thread marked free and has not counted yet (remote.h); owner thread only. */
     struct chunk *owed_chunk;
     uint32_t owed;

@@ -19,11 +19,11 @@ Test(bins, room_grows_by_doubling_up_to_what_two_batches_need)
     for (unsigned class = 0; class < CLASS_COUNT; class ++) {
         unsigned batch = bins_max_batch(class);
         unsigned limit = 0;
-        cr_assert(batch >= 1 && batch <= 64);
+        cr_assert(batch >= 1 && batch <= 128);
         cr_assert(batch == 1 || batch * class_bytes[class] <= 16 * KIB);
-        for (unsigned count = 1; count <= 200; count++) {
+        for (unsigned count = 1; count <= 300; count++) {
             unsigned room = bins_reserve(a, class, count);
-            cr_assert(room == 7 || room == 15 || room == 31 || room == 63 || room == 127);
+            cr_assert(room == 7 || room == 15 || room == 31 || room == 63 || room == 127 || room == 255);
             cr_assert(room >= count || room == limit || limit == 0, "class %u", class);
             limit = room;
         }
@@ -227,6 +227,50 @@ Test(bins, loose_blocks_are_checked)
     void *block = get(a, 40);
     assert_panic(verify_a_handed_out_loose_block, block, "loose blocks are marked cached");
     assert_panic(settle_a_vanished_loose_block, block, "double free");
+}
+
+/* Frees `count` blocks of the class in a sparse heap. */
+static void put_sparsely(unsigned class, void **blocks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        cr_assert_eq(code_class(mark_value(blocks[i])), class);
+        put(a, blocks[i]);
+    }
+}
+
+Test(bins, in_a_sparse_heap_one_class_at_a_time_has_a_narrow_bin)
+{
+    static void *blocks[2][THEAP_LOOSE_MAX + BINS_NARROW + 2];
+    const unsigned count = THEAP_LOOSE_MAX + BINS_NARROW + 2;
+    void *large[80];
+    for (int i = 0; i < 80; i++) {
+        large[i] = get(a, 16 * KIB);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        blocks[0][i] = get(a, class_bytes[4]);
+        blocks[1][i] = get(a, class_bytes[9]);
+    }
+    theap_drop_bins(a, true);
+    bins_discard_arrays(a);
+    /* Sparse from here on, as far as the heap knows. */
+    a->used -= 80 * class_granules(CLASS_IN_CHUNK - 1);
+    put_sparsely(4, blocks[0], THEAP_LOOSE_MAX - 1);
+    cr_assert_eq(a->info[4].capacity, 0);
+    put_sparsely(4, blocks[0] + THEAP_LOOSE_MAX - 1, BINS_NARROW + 1);
+    cr_assert_eq(a->info[4].capacity, BINS_NARROW, "who frees so many in a row gets a bin");
+    cr_assert_eq(bins_count(a, 4), BINS_NARROW);
+    put(a, blocks[0][count - 2]);
+    cr_assert_eq(a->info[4].capacity, BINS_NARROW, "it doesn't grow");
+    cr_assert_eq(bins_count(a, 4), 1, "it is emptied altogether");
+    put_sparsely(9, blocks[1], THEAP_LOOSE_MAX);
+    cr_assert_eq(a->info[9].capacity, BINS_NARROW);
+    cr_assert_eq(a->info[4].capacity, 0, "there is one at a time");
+    cr_assert_eq(mark_value(blocks[0][count - 2]), 0);
+    a->used += 80 * class_granules(CLASS_IN_CHUNK - 1);
+    verify();
+    for (int i = 0; i < 80; i++) {
+        put(a, large[i]);
+    }
 }
 
 Test(bins, arrays_are_given_back_and_reused)

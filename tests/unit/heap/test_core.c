@@ -160,9 +160,9 @@ Test(core, freed_large_blocks_are_remembered_for_a_while)
     cr_assert_not(core_was_freed(core, 4096));
 }
 
-Test(core, arrays_come_in_five_sizes_with_a_zero_bottom)
+Test(core, arrays_come_in_six_sizes_with_a_zero_bottom)
 {
-    for (unsigned capacity = 7; capacity <= 127; capacity = 2 * capacity + 1) {
+    for (unsigned capacity = 7; capacity <= 255; capacity = 2 * capacity + 1) {
         struct entry *bottom = core_array_get(core, capacity);
         cr_assert(bottom->block == NULL && bottom->mark == NULL);
         bottom[capacity].block = bottom;
@@ -179,8 +179,8 @@ static void odd_array(void *capacity)
 
 Test(core, other_sizes_of_arrays_are_a_mistake)
 {
-    assert_panic(odd_array, (void *)8, "arrays come in five sizes");
-    assert_panic(odd_array, (void *)255, "arrays come in five sizes");
+    assert_panic(odd_array, (void *)8, "arrays come in six sizes");
+    assert_panic(odd_array, (void *)511, "arrays come in six sizes");
 }
 
 static void *mine[100], *theirs[100];
