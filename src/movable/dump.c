@@ -50,6 +50,53 @@ static void text_piece(struct dump_sink *sink, const struct dump_piece *piece)
     dump_out_format(sink->out, "\n");
 }
 
+/* The chunk that a line is being made of. */
+struct summary {
+    struct dump_sink sink;
+    uintptr_t at;
+    size_t chunk_bytes; /* 0: none */
+    size_t blocks;
+    size_t bytes[DUMP_KINDS];
+};
+
+static struct summary *summary_of(struct dump_sink *sink)
+{
+    return (struct summary *)sink;
+}
+
+static void summary_end(struct summary *summary)
+{
+    if (summary->chunk_bytes == 0) {
+        return;
+    }
+    struct dump_out *out = summary->sink.out;
+    dump_out_format(out, "chunk %p, %zu bytes: %zu blocks", (void *)summary->at, summary->chunk_bytes,
+                    summary->blocks);
+    for (int i = 0; i < DUMP_KINDS; i++) {
+        if (summary->bytes[i] > 0) {
+            dump_out_format(out, ", %s %zu", kind_names[i], summary->bytes[i]);
+        }
+        summary->bytes[i] = 0;
+    }
+    dump_out_format(out, "\n");
+}
+
+static void summary_chunk(struct dump_sink *sink, size_t bytes)
+{
+    struct summary *summary = summary_of(sink);
+    summary_end(summary);
+    summary->at = sink->at;
+    summary->chunk_bytes = bytes;
+    summary->blocks = 0;
+}
+
+static void summary_piece(struct dump_sink *sink, const struct dump_piece *piece)
+{
+    struct summary *summary = summary_of(sink);
+    summary->bytes[piece->kind] += piece->bytes;
+    summary->blocks += piece->kind == DUMP_LIVE || piece->kind == DUMP_PINNED || piece->kind == DUMP_LOST;
+}
+
 static void text_stats(struct dump_out *out, const struct hm_movable_stats *stats)
 {
     dump_out_format(out, "live        %zu blocks, %zu bytes, %zu with rounding, %zu of them named by slots\n",
@@ -68,7 +115,11 @@ bool dump_text(const struct dump_layout *layout, int fd)
 {
     struct dump_out out;
     dump_out_init(&out, fd);
-    struct dump_sink sink = {.out = &out, .layout = layout, .chunk = text_chunk, .piece = text_piece};
+    bool summary = layout->summary;
+    struct summary text = {.sink = {.out = &out,
+                                    .layout = layout,
+                                    .chunk = summary ? summary_chunk : text_chunk,
+                                    .piece = summary ? summary_piece : text_piece}};
     const char *name = layout->heap->options.name;
     dump_out_format(&out, "movable heap %s (%s)\n", name == NULL ? "without a name" : name, layout->kind);
     text_stats(&out, layout->stats);
@@ -77,7 +128,8 @@ bool dump_text(const struct dump_layout *layout, int fd)
         dump_out_format(&out, "pin         %s: handle 0x%016zx, %zu ms, keeps %zu bytes\n", pin->name,
                         (size_t)pin->handle, (size_t)(pin->age_ns / 1000000), pin->kept_bytes);
     }
-    layout->walk(&sink, layout->context);
+    layout->walk(&text.sink, layout->context);
+    summary_end(&text);
     return dump_out_finish(&out);
 }
 

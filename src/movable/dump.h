@@ -43,6 +43,7 @@ struct dump_layout {
     size_t pin_count;
     size_t chunks;      /* at least as many as `walk` shows */
     size_t chunk_bytes; /* of the longest */
+    bool summary;       /* the text has a line for a chunk, not for each of its pieces */
     void (*walk)(struct dump_sink *sink, void *context);
     void *context;
 };

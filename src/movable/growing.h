@@ -70,7 +70,7 @@ void growing_env_init(struct growing_env *env, struct core *core, struct readers
 struct hm_heap *growing_create(struct growing_env *env, uint32_t number,
                                const struct hm_movable_options *options);
 
-/* The kind's verbs that are more than a call into another file; slot.c, reset.c and seeing.c have them. */
+/* The kind's verbs that are more than a call into another file; slot.c, reset.c, seeing.c and growing_dump.c have them. */
 enum movable_result growing_slot_find(struct hm_heap *heap, const void *slot, hm_handle *handle);
 enum movable_result growing_slot_alloc(struct hm_heap *heap, void *slot, size_t size);
 enum movable_result growing_slot_move(struct hm_heap *heap, hm_handle handle, void *to);
@@ -79,8 +79,12 @@ size_t growing_slot_check(struct hm_heap *heap);
 enum movable_result growing_reset(struct hm_heap *heap);
 void growing_destroy(struct hm_heap *heap);
 void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats);
+enum movable_result growing_dump(struct hm_heap *heap, int fd, enum hm_dump format);
 size_t growing_pin_report(struct hm_heap *heap, struct hm_pin_info *pins, size_t max);
 void growing_verify(struct hm_heap *heap);
+
+/* The lane that allocates from a range in the chunk, if any does; all locks are held. */
+const struct lane *growing_lane_of(const struct growing *growing, const struct mchunk *chunk);
 
 /* All locks of the heap, in order. */
 void growing_lock_all(struct growing *growing);

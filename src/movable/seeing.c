@@ -132,8 +132,7 @@ struct walk {
     size_t granules;
 };
 
-/* The range that is being allocated from in a chunk, if any. */
-static const struct lane *lane_of(const struct growing *growing, const struct mchunk *chunk)
+const struct lane *growing_lane_of(const struct growing *growing, const struct mchunk *chunk)
 {
     for (unsigned i = 0; i <= growing->lane_mask; i++) {
         if (growing->lane[i].chunk == chunk) {
@@ -161,7 +160,7 @@ static void count_block(struct walk *walk, uint32_t index, uintptr_t at, size_t 
 
 static void verify_chunk(struct walk *walk, struct mchunk *chunk)
 {
-    const struct lane *lane = lane_of(walk->growing, chunk);
+    const struct lane *lane = growing_lane_of(walk->growing, chunk);
     uint32_t offset = MCHUNK_FIRST;
     uint32_t before = offset;
     uint32_t top = chunk->top;
