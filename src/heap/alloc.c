@@ -6,6 +6,7 @@
 #include "heap/diagnose.h"
 #include "heap/fast.h"
 #include "heap/large.h"
+#include "heap/refill.h"
 #include "heap/remote.h"
 
 #define FREED_FILL   0xdf /* what freed memory is overwritten with */
@@ -47,14 +48,14 @@ static void *alloc_classed(struct core *core, struct theap *heap, size_t bytes, 
     if (block != NULL) {
         return block;
     }
-    return class < CLASS_IN_CHUNK ? theap_refill(heap, class, bytes, zero)
+    return class < CLASS_IN_CHUNK ? refill_bin(heap, class, bytes, zero)
                                   : large_alloc(core, heap, bytes, 1, zero);
 }
 
 static void *alloc_aligned(struct theap *heap, unsigned class, size_t align, bool *zero)
 {
     void *block = fast_pop_aligned(heap, class, align);
-    return block != NULL ? block : theap_carve_aligned(heap, class, align, zero);
+    return block != NULL ? block : refill_aligned(heap, class, align, zero);
 }
 
 void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/stat.h"
 #include "heap/alloc.h"
+#include "heap/refill.h"
 
 #define FULL_GRANULES ((size_t)CHUNK_GRANULES / 8 * 7) /* chunks that have this much in use are left alone */
 #define LOOKED_AT     64u                              /* chunks among which a target is chosen */
@@ -70,6 +71,13 @@ static struct chunk *target_locked(struct theap *heap)
 
 /* Carving */
 
+static void count_locked(struct theap *heap, struct chunk *chunk, unsigned class)
+{
+    stat_add(&heap->stats.carved, 1);
+    stat_add(&heap->used, class_granules(class));
+    theap_rebucket_locked(heap, chunk);
+}
+
 /* Takes one block from the first hole at or behind the place reached that it fits in. */
 static bool carve_target_locked(struct theap *heap, struct chunk *chunk, unsigned class, struct entry *out)
 {
@@ -82,8 +90,7 @@ static bool carve_target_locked(struct theap *heap, struct chunk *chunk, unsigne
             carve_aligned(&heap->holes, chunk, granule, class, GRANULE_BYTES, out, &zero)) {
             heap->dense_granule = chunk_granule(chunk, (uintptr_t)out->block) + class_granules(class);
             heap->dense_again = true;
-            stat_add(&heap->stats.carved, 1);
-            theap_rebucket_locked(heap, chunk);
+            count_locked(heap, chunk, class);
             return true;
         }
     }
@@ -101,8 +108,7 @@ static bool carve_rest_locked(struct theap *heap, unsigned class, struct entry *
                        &zero)) {
         return false;
     }
-    stat_add(&heap->stats.carved, 1);
-    theap_rebucket_locked(heap, chunk);
+    count_locked(heap, chunk, class);
     return true;
 }
 
@@ -156,7 +162,7 @@ void *defrag_alloc(struct theap *heap, size_t bytes)
     lock_release(&heap->lock);
     if (!carved && !carve_new(heap, class, &one)) {
         bool zero;
-        return theap_carve_aligned(heap, class, GRANULE_BYTES, &zero);
+        return refill_aligned(heap, class, GRANULE_BYTES, &zero);
     }
     mark_to_user(one.mark);
     pageheap_tick(&heap->core->pages);

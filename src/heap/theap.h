@@ -121,19 +121,8 @@ static_assert(offsetof(struct theap, bin) == GRANULE_BYTES && sizeof(struct bin)
 #define THEAP_BIN_BYTES      sizeof(struct bin)
 #define THEAP_BIN_OF(class_) (THEAP_FIRST_BIN + (uintptr_t)(class_)*THEAP_BIN_BYTES)
 
-static_assert(sizeof(struct bin) == GRANULE_BYTES,
-              "a request rounded up to granules is its bin's distance from `nothing`");
-
 /* A zero-filled or recycled heap becomes usable by a thread. */
 void theap_init(struct theap *heap, struct core *core, uint64_t secret);
-
-/* Hands out a block of the class for a request of `bytes`, filling its bin on the way; NULL when memory is
- * exhausted. *zero as in carve. Owner thread only. */
-void *theap_refill(struct theap *heap, unsigned class, size_t bytes, bool *zero);
-
-/* One block of class and alignment (a power of two up to CHUNK_BYTES / 4), not through a bin. Owner thread
- * only. */
-void *theap_carve_aligned(struct theap *heap, unsigned class, size_t align, bool *zero);
 
 /* Takes a block that is marked cached into its bin, making room; or straight into its chunk where bins are
  * closed. Owner thread only. */
@@ -173,6 +162,9 @@ bool theap_adopt_locked(struct theap *heap, struct theap *orphan, unsigned granu
 /* One more chunk, the last on the list, if nobody gives it back before the lock is taken. False: memory is exhausted. Lock not held:
  * the page heap may take its time. Owner thread only. */
 bool theap_add_chunk(struct theap *heap);
+
+/* The chunk with the most dead granules, if sweeping it is worth while; NULL if none is. Lock held. */
+struct chunk *theap_most_dead_locked(struct theap *heap);
 
 /* Joins what is free in the chunk into holes. Lock held. */
 void theap_sweep_locked(struct theap *heap, struct chunk *chunk);

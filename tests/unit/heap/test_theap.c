@@ -15,35 +15,6 @@ Test(theap, requests_lead_to_the_bin_of_their_class)
     }
 }
 
-Test(theap, a_refill_fills_the_bin_and_grows)
-{
-    unsigned last = 0;
-    for (int i = 0; i < 8; i++) {
-        bool zero;
-        void *block = theap_refill(a, CLASS_100, 100, &zero);
-        cr_assert_not_null(block);
-        cr_assert_eq(*mark_of(block), class_code(CLASS_100, (uintptr_t)block / 16 % 2));
-        unsigned got = bins_count(a, CLASS_100) + 1;
-        cr_assert(got >= last && got <= bins_max_batch(CLASS_100), "%u after %u", got, last);
-        last = got;
-        while (bins_count(a, CLASS_100) > 0) {
-            get(a, 100);
-        }
-        verify();
-    }
-    cr_assert_eq(last, bins_max_batch(CLASS_100));
-}
-
-Test(theap, blocks_of_a_refill_lie_in_a_row_from_low_to_high)
-{
-    char *last = get(a, 100);
-    for (int i = 0; i < 3; i++) {
-        char *next = get(a, 100);
-        cr_assert_eq(next, last + class_bytes[CLASS_100]);
-        last = next;
-    }
-}
-
 Test(theap, freed_blocks_of_all_sizes_become_one_hole)
 {
     static void *blocks[2000];
@@ -160,27 +131,6 @@ Test(theap, other_threads_follow_the_mode_at_their_next_miss)
     get(b, 3000);
     cr_assert_not(b->closed);
     verify();
-}
-
-Test(theap, aligned_blocks_are_carved_from_holes)
-{
-    size_t kept = 0;
-    for (size_t align = 32; align <= CHUNK_BYTES / 4; align *= 2) {
-        for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 5) {
-            bool zero;
-            void *block = theap_carve_aligned(a, class, align, &zero);
-            cr_assert_eq((uintptr_t)block % align, 0);
-            cr_assert_eq(alloc_usable(core, block, "free"), class_bytes[class]);
-            if (class % 2 == 0) {
-                put(a, block);
-            } else {
-                kept += class_bytes[class];
-            }
-        }
-    }
-    verify();
-    cr_assert_leq(a->chunk_count * CHUNK_BYTES, kept / 2 * 7,
-                  "the space between them is used: %zu chunks for %zu", a->chunk_count, kept);
 }
 
 /* A chunk that goes while it is in the inbox would come back to life in an inbox that nobody looks into. */
