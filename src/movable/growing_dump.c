@@ -148,7 +148,7 @@ enum movable_result growing_dump(struct hm_heap *heap, int fd, enum hm_dump form
     }
     growing_stats(heap, &stats);
     size_t count = growing_pin_report(heap, pins, PINS_SHOWN);
-    struct shown shown = {.growing = growing, .horizon = readers_horizon(growing->env->readers)};
+    struct shown shown = {.growing = growing, .horizon = readers_advance(growing->env->readers)};
     struct dump_layout layout = {.heap = heap,
                                  .kind = "grows",
                                  .stats = &stats,

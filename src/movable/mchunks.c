@@ -396,7 +396,7 @@ void mchunks_stats(struct mchunks *set, struct mchunks_stats *stats)
         } else {
             stats->garbage += mchunk_garbage(chunk);
         }
-        stats->touched += chunk->touched;
+        stats->touched += chunk->touched - (chunk->purged < chunk->touched ? chunk->purged : chunk->touched);
     }
     unlock(set);
 }
