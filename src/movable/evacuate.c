@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "movable/block.h"
 #include "movable/nested.h"
+#include "movable/spare.h"
 
 #define PIECE_BYTES  ((size_t)256 << 10) /* moved for one holding of the lock, */
 #define PIECE_NS     UINT64_C(1000000)   /* or so long */
@@ -70,7 +71,8 @@ static enum outcome disagree(struct step *step, const struct move *move)
     mchunk_corrupt(move->chunk, step->growing->alignment, offset, step->evacuate->before);
 }
 
-/* Whether the block may be moved as far as can be seen without MOVING; MOVED stands for yes. */
+/* Whether the block may be moved as far as can be seen without MOVING; MOVED stands for yes. A block that is being resized has two
+ * headers, and an address that agrees with one of them; its slot isn't looked at, as it may go with the block. */
 static enum outcome consider(struct step *step, struct move *move)
 {
     if (!mtable_has(&step->growing->table, move->index)) {
@@ -80,35 +82,37 @@ static enum outcome consider(struct step *step, struct move *move)
     if (!entry_is_live(move->word)) {
         return GONE;
     }
+    if ((move->word & ENTRY_MOVING) != 0) {
+        return PINNED;
+    }
     uintptr_t address = entry_address(move->entry);
     if ((move->word & ENTRY_SLOT) == 0 && address != move->at) {
         return disagree(step, move);
     }
-    if ((move->word & (ENTRY_PINS | ENTRY_MOVING)) != 0) {
+    if ((move->word & ENTRY_PINS) != 0) {
         return PINNED;
     }
     if (step->how->keep - move->at < header_size(move->header)) {
         return SLOTS;
     }
     move->slot = (move->word & ENTRY_SLOT) != 0 ? (_Atomic uintptr_t *)address : NULL;
-    if ((move->word & ENTRY_SLOT) == 0) {
-        return MOVED;
-    }
-    if (!step->how->slots) {
+    bool named_by_slot = (move->word & ENTRY_SLOT) != 0;
+    if (named_by_slot && !step->how->slots) {
         return SLOTS;
     }
-    return move->slot != NULL && atomic_load_explicit(move->slot, memory_order_acquire) == move->at ? MOVED
-                                                                                                    : LOST;
+    return named_by_slot && move->slot == NULL ? LOST : MOVED;
 }
 
-/* With MOVING on: whether everything is as it was. */
-static bool unchanged(const struct move *move)
+/* With MOVING on: MOVED if everything is as it was. */
+static enum outcome unchanged(const struct move *move)
 {
     uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
     uintptr_t address = entry_address(move->entry);
-    bool found = move->slot != NULL ? address == (uintptr_t)move->slot && atomic_load(move->slot) == move->at
-                                    : address == move->at;
-    return found && header == move->header;
+    uintptr_t expected = move->slot != NULL ? (uintptr_t)move->slot : move->at;
+    if (address != expected || header != move->header) {
+        return GONE;
+    }
+    return move->slot == NULL || atomic_load(move->slot) == move->at ? MOVED : LOST;
 }
 
 static void transfer(struct step *step, const struct move *move, uintptr_t to)
@@ -155,7 +159,10 @@ static enum outcome move_block(struct step *step, struct move *move)
         return PINNED;
     }
     uintptr_t to = lane->at + HEADER_BYTES;
-    outcome = !unchanged(move) ? GONE : !allowed(step, move, to) ? VETOED : MOVED;
+    outcome = unchanged(move);
+    if (outcome == MOVED && !allowed(step, move, to)) {
+        outcome = VETOED;
+    }
     if (outcome == MOVED) {
         lane_bump(lane, stride);
         transfer(step, move, to);
@@ -257,13 +264,24 @@ static bool purge_next(struct step *step)
     return true;
 }
 
+/* The victim is one no more. */
+static struct mchunk *spared(struct evacuate *evacuate)
+{
+    struct mchunk *chunk = evacuate->victim;
+    evacuate->victim = NULL;
+    evacuate->purging = false;
+    if (chunk != NULL) {
+        atomic_fetch_and_explicit(&chunk->special, (uint8_t)~MCHUNK_VICTIM, memory_order_relaxed);
+    }
+    return chunk;
+}
+
 /* The victim's walk is over: empty, or its free pages are to be purged first. */
 static void walked(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
     if (atomic_load_explicit(&evacuate->victim->live, memory_order_acquire) == 0) {
-        mchunks_give(&step->growing->chunks, evacuate->victim);
-        evacuate->victim = NULL;
+        mchunks_give(&step->growing->chunks, spared(evacuate));
         return;
     }
     evacuate->purging = true;
@@ -276,9 +294,7 @@ static void purged(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
     mchunks_trim(&step->growing->chunks, evacuate->victim);
-    mchunks_give_stuck(&step->growing->chunks, evacuate->victim, evacuate->pass);
-    evacuate->victim = NULL;
-    evacuate->purging = false;
+    mchunks_give_stuck(&step->growing->chunks, spared(evacuate), evacuate->pass);
 }
 
 /* Beginning and end of a pass */
@@ -295,11 +311,15 @@ static void give_detached(struct growing *growing, struct mchunk *chunk, bool tr
 static void detach_lane(struct growing *growing, struct lane *lane, bool always)
 {
     movable_lock(&lane->lock, growing->locked);
+    bool settle = spare_drop_all(lane, &growing->chunks);
     bool worth = lane->chunk != NULL && (always || lane_garbage(lane) > growing->chunks.chunk_bytes / 32);
     struct mchunk *chunk = worth ? lane_detach(lane) : NULL;
     movable_unlock(&lane->lock, growing->locked);
     if (chunk != NULL) {
         give_detached(growing, chunk, always);
+    }
+    if (settle) {
+        mchunks_settle(&growing->chunks, mchunks_keep(&growing->chunks));
     }
 }
 
@@ -322,12 +342,11 @@ void evacuate_detach_locked(struct growing *growing)
 {
     struct evacuate *evacuate = &growing->evacuate;
     for (unsigned i = 0; i <= growing->lane_mask; i++) {
+        spare_drop_all_locked(&growing->lane[i], &growing->chunks);
         give_held_locked(growing, lane_detach(&growing->lane[i]));
     }
     give_held_locked(growing, lane_detach(&evacuate->lane));
-    give_held_locked(growing, evacuate->victim);
-    evacuate->victim = NULL;
-    evacuate->purging = false;
+    give_held_locked(growing, spared(evacuate));
 }
 
 static void count_left(struct step *step)
@@ -368,7 +387,11 @@ static bool next_victim(struct step *step)
     evacuate->cursor = MCHUNK_FIRST;
     evacuate->before = MCHUNK_FIRST;
     evacuate->ahead = MCHUNK_FIRST;
-    return evacuate->victim != NULL;
+    if (evacuate->victim == NULL) {
+        return false;
+    }
+    atomic_fetch_or_explicit(&evacuate->victim->special, MCHUNK_VICTIM, memory_order_relaxed);
+    return true;
 }
 
 /* One piece of work. False: nothing is left to do. */
