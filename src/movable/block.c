@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "movable/nested.h"
+#include "movable/spare.h"
 #include "movable/wait.h"
 
 #define ENTRIES_BATCH 64u
@@ -118,13 +119,27 @@ HM_INLINE uint32_t name_block(struct growing *growing, struct lane *lane, struct
     return index;
 }
 
+/* In the range, in a place of the ring, or in another range. */
+static bool place_ready(struct growing *growing, struct lane *lane, size_t stride, uintptr_t *at)
+{
+    struct mchunks *chunks = &growing->chunks;
+    if (lane->end - lane->at < stride && stride <= chunks->spare_bytes &&
+        spare_take(lane, chunks, stride, at)) {
+        return true;
+    }
+    bool ready = lane_ready(lane, chunks, stride, WANT_ANY);
+    *at = ready ? lane_bump(lane, stride) : 0;
+    return ready;
+}
+
 static bool alloc_small(struct growing *growing, struct lane *lane, struct request *request)
 {
-    if (!lane_ready(lane, &growing->chunks, request->stride, WANT_ANY) || !entries_ready(growing, lane)) {
+    uintptr_t at;
+    if (!entries_ready(growing, lane) || !place_ready(growing, lane, request->stride, &at)) {
         return false;
     }
     uint32_t index = lane->entries.head;
-    uintptr_t at = lane_bump(lane, request->stride) + HEADER_BYTES;
+    at += HEADER_BYTES;
     if (request->zero) {
         memset((void *)at, 0, request->size);
     }
@@ -231,6 +246,18 @@ void block_spare_entries(struct growing *growing, struct lane *lane)
     }
 }
 
+static bool bury_small(struct growing *growing, struct lane *lane, const struct mblock *block)
+{
+    struct mchunks *chunks = &growing->chunks;
+    size_t stride = mchunk_stride(block->size, growing->alignment);
+    bool special = atomic_load_explicit(&block->chunk->special, memory_order_relaxed) != 0;
+    bool wanted = !special && spare_wanted(chunks, block->chunk, stride);
+    struct spare out =
+        spare_turn(lane, block->at - HEADER_BYTES, wanted ? stride : 0, readers_epoch(chunks->readers));
+    bool settle = !wanted && block_kill(growing, block->chunk, block->at, block->size);
+    return spare_drop(chunks, &out) || settle;
+}
+
 void block_bury(struct growing *growing, struct lane *lane, struct mentry *entry, uint64_t word,
                 struct rest *rest)
 {
@@ -244,7 +271,7 @@ void block_bury(struct growing *growing, struct lane *lane, struct mentry *entry
         lane->slots--;
     }
     if (HM_LIKELY(block.chunk != NULL)) {
-        rest->settle = block_kill(growing, block.chunk, block.at, block.size);
+        rest->settle = bury_small(growing, lane, &block);
     } else {
         atomic_store_explicit(&block.large->index, 0, memory_order_release);
         rest->large = block.large;

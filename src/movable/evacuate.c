@@ -439,6 +439,7 @@ static bool release(struct step *step)
 static bool step_locked(struct step *step)
 {
     bool done = false;
+    mchunks_tended(&step->growing->chunks);
     if (step->evacuate->idle) {
         begin_pass(step);
     }

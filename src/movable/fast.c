@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "movable/block.h"
+#include "movable/spare.h"
 
 /* The two verbs that matter most, in two versions each: a heap with one owner has no locks. */
 
@@ -111,15 +112,31 @@ HM_COLD static enum movable_result free_not_here(struct growing *growing, struct
     return block_free_general(growing, handle);
 }
 
-/* The chunk's live bytes passed a bound: often enough to look after the stack, too. */
+/* The chunk's live bytes passed a bound: often enough to look after the stack, too. The lane's lock is held. */
 HM_COLD static enum movable_result free_crossed(struct growing *growing, struct lane *lane,
-                                                struct mchunk *chunk)
+                                                struct mchunk *chunk, const struct spare *out)
 {
     block_spare_entries(growing, lane);
+    bool settle = mchunks_relist(&growing->chunks, chunk);
+    settle |= spare_drop(&growing->chunks, out);
     movable_unlock(&lane->lock, growing->locked);
-    if (mchunks_relist(&growing->chunks, chunk)) {
+    if (settle) {
         mchunks_settle(&growing->chunks, mchunks_keep(&growing->chunks));
     }
+    return MOVABLE_OK;
+}
+
+/* A place falls out of the ring. */
+__attribute__((noinline)) static enum movable_result free_turned(struct growing *growing, struct lane *lane,
+                                                                 struct spare out)
+{
+    struct mchunk *chunk = mchunks_find(&growing->chunks, out.at);
+    atomic_store_explicit(header_at(out.at), header_dead(out.length, out.epoch), memory_order_release);
+    uint32_t before = atomic_fetch_sub_explicit(&chunk->live, out.length, memory_order_acq_rel);
+    if (HM_UNLIKELY(mchunks_crossed(before, out.length))) {
+        return free_crossed(growing, lane, chunk, &(struct spare){0});
+    }
+    movable_unlock(&lane->lock, growing->locked);
     return MOVABLE_OK;
 }
 
@@ -173,16 +190,23 @@ HM_INLINE enum movable_result free_fast(struct hm_heap *heap, hm_handle handle, 
     }
     size_t sum = size + growing->round;
     size_t stride = sum & growing->mask;
-    uint64_t dead = header_dead(stride, readers_epoch(growing->chunks.readers));
-    atomic_store_explicit(header_of(at), dead, memory_order_release);
-    uint32_t before = atomic_fetch_sub_explicit(&chunk->live, (uint32_t)stride, memory_order_acq_rel);
+    uint64_t epoch = readers_epoch(growing->chunks.readers);
+    bool wanted = spare_wanted(&growing->chunks, chunk, stride);
+    struct spare out = spare_turn(lane, at - HEADER_BYTES, wanted ? stride : 0, epoch);
     lane->bytes -= size;
     lane->granules -= (sum - HEADER_BYTES) & growing->mask;
     atomic_store_explicit(&entry->address, lane->entries.head, memory_order_release);
     lane->entries.head = index;
     lane->entries.count++;
-    if (HM_UNLIKELY(mchunks_crossed(before, stride))) {
-        return free_crossed(growing, lane, chunk);
+    if (!wanted) {
+        atomic_store_explicit(header_of(at), header_dead(stride, epoch), memory_order_release);
+        uint32_t before = atomic_fetch_sub_explicit(&chunk->live, (uint32_t)stride, memory_order_acq_rel);
+        if (HM_UNLIKELY(mchunks_crossed(before, stride))) {
+            return free_crossed(growing, lane, chunk, &out);
+        }
+    }
+    if (out.length > 0) {
+        return free_turned(growing, lane, out);
     }
     return leave_lane(lane, owners);
 }

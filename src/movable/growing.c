@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "movable/block.h"
+#include "movable/spare.h"
 
 void growing_env_init(struct growing_env *env, struct core *core, struct readers *readers,
                       struct reader *(*reader)(void), unsigned cpus, size_t address_limit)
@@ -274,9 +275,9 @@ static hm_handle at_index(struct hm_heap *heap, uint32_t index)
         .slot_alloc = growing_slot_alloc, .slot_move = growing_slot_move, .slot_of = growing_slot_of,        \
         .slot_check = growing_slot_check, .read_enter = read_enter, .read_leave = read_leave,                \
         .read_synchronize = read_synchronize, .compact = compact, .reset = growing_reset,                    \
-        .destroy = growing_destroy, .stats = growing_stats, .dump = growing_dump, .pin_report = growing_pin_report,  \
-        .verify = growing_verify, .fork_prepare = fork_prepare, .fork_parent = fork_parent,                  \
-        .fork_child = fork_child, .index = index_of, .at_index = at_index,                                   \
+        .destroy = growing_destroy, .stats = growing_stats, .dump = growing_dump,                            \
+        .pin_report = growing_pin_report, .verify = growing_verify, .fork_prepare = fork_prepare,            \
+        .fork_parent = fork_parent, .fork_child = fork_child, .index = index_of, .at_index = at_index,       \
     }
 
 static const struct movable_kind growing_kind = GROWING_KIND(block_alloc, block_free);
@@ -297,6 +298,8 @@ static void set_limits(struct growing *growing, const struct hm_movable_options 
     bool spare = chunks->limit != SIZE_MAX && (options->flags & HM_MOVABLE_NO_RESCUE) == 0 &&
                  chunks->limit / 4 >= bytes;
     chunks->reserve = spare ? bytes : 0;
+    /* What is near its limit has none to spare. */
+    chunks->spare_bytes = chunks->limit == SIZE_MAX ? SPARE_BYTES_MAX : 0;
     growing->small_bytes = bytes == MCHUNK_BYTES ? MCHUNK_SMALL_BYTES : bytes / 8 - 1;
 }
 
@@ -315,7 +318,7 @@ static void init(struct growing *growing, struct growing_env *env, const struct 
     mchunks_init(&growing->chunks, &env->core->pages, &env->chunks, env->readers);
     growing->chunks.locked = growing->locked;
     growing->chunks.alignment = growing->alignment;
-    growing->chunks.special = (options->flags & HM_MOVABLE_ZERO_ON_FREE) != 0;
+    growing->chunks.special = (options->flags & HM_MOVABLE_ZERO_ON_FREE) != 0 ? MCHUNK_WIPED : 0;
     set_limits(growing, options);
     mlarges_init(&growing->larges, &growing->chunks, &env->larges);
     evacuate_init(&growing->evacuate);

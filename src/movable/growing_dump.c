@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "movable/block.h"
 #include "movable/dump.h"
+#include "movable/spare.h"
 
 #define PINS_SHOWN 16u
 
@@ -131,6 +132,9 @@ static void measure(const struct list *head, struct dump_layout *layout)
 
 static bool write_locked(struct growing *growing, struct dump_layout *layout, int fd, enum hm_dump format)
 {
+    for (unsigned i = 0; i <= growing->lane_mask; i++) {
+        spare_drop_all_locked(&growing->lane[i], &growing->chunks);
+    }
     layout->chunks = growing->chunks.count;
     layout->chunk_bytes = growing->chunks.chunk_bytes;
     measure(&growing->larges.all, layout);

@@ -12,7 +12,15 @@
 #include "movable/mchunks.h"
 #include "movable/table.h"
 
-#define LANE_SHIFT 7 /* of its size */
+#define LANE_SHIFT  9 /* of its size */
+#define LANE_SPARES 16u
+
+/* A place of a block that was freed; see spare.h. */
+struct spare {
+    uintptr_t at;    /* of its header */
+    uint32_t length; /* 0: none */
+    uint32_t epoch;  /* of its death */
+};
 
 struct lane {
     struct lock lock;
@@ -27,6 +35,11 @@ struct lane {
     bool tail;            /* the range reaches to the chunk's end */
     uint32_t slots;       /* statistics: sums over all lanes are those of the heap, one lane's may wrap */
     size_t granules;
+    uint64_t spare_horizon;
+    uint32_t spare_turn; /* the next one to be replaced, modulo their number */
+    uint32_t spare_waits;
+    struct spare spare[LANE_SPARES];
+    char unused[2 * HM_CACHE_LINE]; /* up to a power of two */
 } __attribute__((aligned(HM_CACHE_LINE)));
 
 void lane_init(struct lane *lane);

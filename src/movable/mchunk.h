@@ -42,6 +42,11 @@ static_assert((MCHUNK_BYTES >> 3) <= HEADER_SIZE + 1, "a header holds a dead pie
 
 typedef _Atomic uint64_t mheader;
 
+/* mchunk.special */
+#define MCHUNK_NESTED 1u /* slots of blocks may lie in it */
+#define MCHUNK_WIPED  2u /* what is freed is wiped */
+#define MCHUNK_VICTIM 4u /* it is being emptied: no place in it is to be used again */
+
 enum mchunk_state {
     MCHUNK_NONE,
     MCHUNK_LISTED, /* nobody allocates from it: in a bucket, or stuck */
@@ -61,11 +66,11 @@ struct mchunk {
     _Atomic uint32_t purged;  /* likewise: bytes of dead pieces purged since it was last allocated from */
     uint8_t state;            /* the set's lock, as what follows */
     uint8_t bucket;
-    _Atomic bool nested;  /* slots of blocks may lie in it; its holder may clear it */
-    _Atomic bool special; /* so, or the heap wipes what is freed: a free must look closer */
-    uint32_t pass;        /* stuck: the pass of compaction that could not empty it */
-    struct list link;     /* bucket, stuck or limbo */
-    struct list room;     /* of those listed, which have room at the end */
+    _Atomic bool nested;     /* slots of blocks may lie in it; its holder may clear it */
+    _Atomic uint8_t special; /* MCHUNK_WIPED and so on: a free must look closer */
+    uint32_t pass;           /* stuck: the pass of compaction that could not empty it */
+    struct list link;        /* bucket, stuck or limbo */
+    struct list room;        /* of those listed, which have room at the end */
     struct list all;
     uint64_t epoch; /* limbo: of its death */
     uint64_t stamp; /* limbo: milliseconds */

@@ -2,9 +2,10 @@
 
 #include "base/check.h"
 
-#define TRIM_MIN   ((uint32_t)64 << 10)
-#define ROOM_SHARE 8  /* room: this part of a chunk */
-#define KEEP_SHARE 32 /* empty chunks kept: this part of all */
+#define TRIM_MIN       ((uint32_t)64 << 10)
+#define ROOM_SHARE     8  /* room: this part of a chunk */
+#define KEEP_SHARE     32 /* empty chunks kept: this part of all */
+#define UNTENDED_SHARE 8  /* fresh chunks since the last step of compaction: this part of all */
 
 void mchunks_init(struct mchunks *set, struct pageheap *pages, struct meta_pool *pool,
                   struct readers *readers)
@@ -16,6 +17,7 @@ void mchunks_init(struct mchunks *set, struct pageheap *pages, struct meta_pool 
     atomic_store_explicit(&set->held, 0, memory_order_relaxed);
     set->count = 0;
     set->limbo_count = 0;
+    set->untended = 0;
     set->released = 0;
     set->filled = 0;
     for (unsigned i = 0; i < MCHUNKS_BUCKETS; i++) {
@@ -45,7 +47,7 @@ static struct mchunk *of_link(struct list *node)
 void mchunk_set_nested(struct mchunk *chunk)
 {
     atomic_store_explicit(&chunk->nested, true, memory_order_relaxed);
-    atomic_store_explicit(&chunk->special, true, memory_order_relaxed);
+    atomic_fetch_or_explicit(&chunk->special, MCHUNK_NESTED, memory_order_relaxed);
 }
 
 /* Charges */
@@ -194,6 +196,7 @@ static struct mchunk *take_fresh(struct mchunks *set, size_t limit)
     lock(set);
     list_push_back(&set->all, &chunk->all);
     set->count++;
+    set->untended++;
     unlock(set);
     return chunk;
 }
@@ -220,13 +223,26 @@ static struct mchunk *emptied(struct mchunks *set)
                                                                                                     : NULL;
 }
 
+void mchunks_tended(struct mchunks *set)
+{
+    lock(set);
+    set->untended = 0;
+    unlock(set);
+}
+
+/* Where compaction is under way, chunks with few holes are left to it, until that has cost too many fresh ones. */
+static unsigned least_wanted(const struct mchunks *set)
+{
+    return set->untended > set->count / UNTENDED_SHARE ? MCHUNKS_DENSE : MCHUNKS_SPARSE;
+}
+
 /* One of the chunks there are, before a fresh one is asked for. */
 static struct mchunk *choose(struct mchunks *set, enum mchunks_want want)
 {
     if (!list_empty(&set->room)) {
         return LIST_ENTRY(set->room.next, struct mchunk, room);
     }
-    struct mchunk *chunk = want == WANT_ANY ? most_garbage(set, MCHUNKS_SPARSE) : NULL;
+    struct mchunk *chunk = want == WANT_ANY ? most_garbage(set, least_wanted(set)) : NULL;
     if (chunk != NULL) {
         return chunk;
     }

@@ -17,7 +17,8 @@
 
 #define MCHUNKS_BUCKETS 33u
 #define MCHUNKS_STUCK   33u /* mchunk.bucket of one that is stuck */
-#define MCHUNKS_SPARSE  4u  /* lanes take chunks with this much garbage rather than fresh ones */
+#define MCHUNKS_SPARSE  16u /* lanes take chunks with this much garbage rather than fresh ones, */
+#define MCHUNKS_DENSE   4u  /* or only this much if nobody compacts: such holes cost many looks at headers */
 #define MCHUNKS_PURGE   ((size_t)64 << 10) /* purged at a time */
 
 struct mchunks {
@@ -26,7 +27,8 @@ struct mchunks {
     struct pageheap *pages;
     struct meta_pool *pool;
     struct readers *readers;
-    bool special; /* mchunk.special of new chunks */
+    uint8_t special;    /* mchunk.special of new chunks */
+    size_t spare_bytes; /* the longest place in a lane's ring; 0: they have none */
     size_t alignment;
     size_t chunk_bytes; /* a power of two */
     size_t limit;       /* on held; SIZE_MAX: none */
@@ -34,6 +36,7 @@ struct mchunks {
     _Atomic size_t held;
     _Atomic size_t count; /* changes under the lock */
     size_t limbo_count;
+    size_t untended;         /* fresh chunks since the last step of compaction */
     _Atomic size_t released; /* statistics: bytes given back */
     uint64_t filled;
     struct list bucket[MCHUNKS_BUCKETS];
@@ -116,6 +119,9 @@ HM_INLINE bool mchunks_killed(struct mchunks *set, struct mchunk *chunk, size_t 
     uint32_t before = atomic_fetch_sub_explicit(&chunk->live, (uint32_t)length, memory_order_acq_rel);
     return HM_UNLIKELY(mchunks_crossed(before, length)) && mchunks_relist(set, chunk);
 }
+
+/* A step of compaction begins: what lanes leave is taken care of. */
+void mchunks_tended(struct mchunks *set);
 
 /* How many empty chunks are kept for lanes. */
 size_t mchunks_keep(const struct mchunks *set);

@@ -1,0 +1,111 @@
+#include "movable/spare.h"
+#include "support/growing_fixture.h"
+
+static struct growing_fixture fixture;
+static struct hm_heap *heap;
+
+static void setup(void)
+{
+    growing_fixture_init(&fixture, 1);
+    heap = growing_fixture_heap(&fixture, NULL);
+}
+
+static void teardown(void)
+{
+    heap->kind->verify(heap);
+    heap->kind->destroy(heap);
+    growing_fixture_drop(&fixture);
+}
+
+TestSuite(spare, .init = setup, .fini = teardown);
+
+/* The lane's range is used up but for less than `left` bytes, by blocks of 1,000 bytes. */
+static void use_up(size_t left, hm_handle *handles, size_t *count)
+{
+    struct lane *lane = block_lane(growing_of(heap));
+    *count = 0;
+    do {
+        handles[(*count)++] = g_alloc(heap, 1000);
+    } while (lane->end - lane->at >= left);
+}
+
+Test(spare, a_freed_place_is_used_again_when_no_section_may_look_at_it)
+{
+    static hm_handle handles[2000];
+    size_t count;
+    use_up(1008, handles, &count);
+    uintptr_t place = (uintptr_t)hm_deref(heap, handles[10]);
+    heap->kind->read_enter(heap);
+    cr_assert_eq(g_free(heap, handles[10]), MOVABLE_OK);
+    hm_handle other = g_alloc(heap, 1000);
+    cr_assert_neq((uintptr_t)hm_deref(heap, other), place);
+    heap->kind->read_leave(heap);
+    use_up(1008, handles, &count);
+    bool found = false;
+    for (int i = 0; i < 20 && !found; i++) {
+        found = (uintptr_t)hm_deref(heap, g_alloc(heap, 1000)) == place;
+        use_up(1008, handles, &count);
+    }
+    cr_assert(found);
+    heap->kind->verify(heap);
+}
+
+Test(spare, a_longer_place_is_split)
+{
+    static hm_handle handles[2000];
+    size_t count;
+    use_up(1008, handles, &count);
+    uintptr_t place = (uintptr_t)hm_deref(heap, handles[10]);
+    cr_assert_eq(g_free(heap, handles[10]), MOVABLE_OK);
+    struct lane *lane = block_lane(growing_of(heap));
+    while (lane->end - lane->at >= 208) {
+        g_alloc(heap, 200);
+    }
+    hm_handle first = g_alloc(heap, 200);
+    hm_handle second = g_alloc(heap, 780);
+    cr_assert_eq((uintptr_t)hm_deref(heap, first), place);
+    cr_assert_eq((uintptr_t)hm_deref(heap, second), place + 208);
+    heap->kind->verify(heap);
+}
+
+Test(spare, a_sparse_chunk_becomes_empty)
+{
+    static hm_handle handles[8][2000];
+    size_t count[8];
+    struct growing *growing = growing_of(heap);
+    for (int i = 0; i < 8; i++) {
+        use_up(1008, handles[i], &count[i]);
+    }
+    for (int i = 0; i < 8; i++) {
+        for (size_t j = 0; j < count[i]; j++) {
+            cr_assert_eq(g_free(heap, handles[i][j]), MOVABLE_OK);
+        }
+    }
+    for (unsigned i = 0; i < LANE_SPARES; i++) {
+        cr_assert_eq(growing->lane[0].spare[i].length, 0);
+    }
+    cr_assert_leq(growing->chunks.count, 2);
+}
+
+Test(spare, compaction_takes_all_places)
+{
+    static hm_handle handles[2000];
+    size_t count;
+    use_up(1008, handles, &count);
+    for (size_t i = 0; i < 5; i++) {
+        cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+    }
+    cr_assert_gt(block_lane(growing_of(heap))->spare[0].length, 0);
+    g_compact(heap);
+    cr_assert_eq(block_lane(growing_of(heap))->spare[0].length, 0);
+}
+
+Test(spare, a_heap_near_its_limit_keeps_none)
+{
+    struct hm_movable_options options = {.max_bytes = 4 * MIB};
+    struct hm_heap *other = growing_create(&fixture.env, 8, &options);
+    hm_handle handle = g_alloc(other, 1000);
+    cr_assert_eq(g_free(other, handle), MOVABLE_OK);
+    cr_assert_eq(block_lane(growing_of(other))->spare[0].length, 0);
+    other->kind->destroy(other);
+}
