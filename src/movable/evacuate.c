@@ -6,11 +6,13 @@
 #include "movable/block.h"
 #include "movable/nested.h"
 #include "movable/spare.h"
+#include "movable/wait.h"
 
 #define PIECE_BYTES  ((size_t)256 << 10) /* moved for one holding of the lock, */
 #define PIECE_NS     UINT64_C(1000000)   /* or so long */
 #define AHEAD_BYTES  4096
-#define CLOCK_PIECES 8 /* looked at between two looks at the clock */
+#define LOOKS        40 /* at a header that looks overwritten */
+#define CLOCK_PIECES 8  /* looked at between two looks at the clock */
 #define CLOCK_BYTES  ((size_t)8 << 10)
 #define RUN_SHARE    4 /* a run moves at most so many times what the heap holds */
 
@@ -58,14 +60,20 @@ struct move {
     _Atomic uintptr_t *slot; /* NULL: named by handle */
 };
 
-/* Header and entry didn't agree: fine if they did meanwhile, as a free or a resize was under way. */
+/* Header and entry didn't agree: fine if they do at some time, as a free or a resize was under way. Entries and places are used again, so
+ * what one look more finds may be the same by chance. */
 static enum outcome disagree(struct step *step, const struct move *move)
 {
-    bool named = mtable_has(&step->growing->table, move->index);
-    uint64_t word = named ? entry_word(move->entry) : move->word;
-    uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
-    if (word != move->word || header != move->header) {
-        return GONE;
+    struct wait wait = {0};
+    for (unsigned i = 0; i < LOOKS; i++) {
+        bool named = mtable_has(&step->growing->table, move->index);
+        uint64_t word = named ? entry_word(move->entry) : move->word;
+        uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
+        if (word != move->word || header != move->header ||
+            (named && entry_address(move->entry) == move->at)) {
+            return GONE;
+        }
+        wait_step(&wait);
     }
     uint32_t offset = (uint32_t)(move->at - HEADER_BYTES - move->chunk->span.addr);
     mchunk_corrupt(move->chunk, step->growing->alignment, offset, step->evacuate->before);
@@ -311,15 +319,12 @@ static void give_detached(struct growing *growing, struct mchunk *chunk, bool tr
 static void detach_lane(struct growing *growing, struct lane *lane, bool always)
 {
     movable_lock(&lane->lock, growing->locked);
-    bool settle = spare_drop_all(lane, &growing->chunks);
+    spare_drop_all(lane, &growing->chunks);
     bool worth = lane->chunk != NULL && (always || lane_garbage(lane) > growing->chunks.chunk_bytes / 32);
     struct mchunk *chunk = worth ? lane_detach(lane) : NULL;
     movable_unlock(&lane->lock, growing->locked);
     if (chunk != NULL) {
         give_detached(growing, chunk, always);
-    }
-    if (settle) {
-        mchunks_settle(&growing->chunks, mchunks_keep(&growing->chunks));
     }
 }
 
@@ -380,6 +385,20 @@ static void end_pass(struct step *step)
     count_left(step);
 }
 
+/* What lies above its blocks needs no moving: without it, the victim may be worth none. */
+static void trim_victim(struct step *step)
+{
+    struct mchunks *chunks = &step->growing->chunks;
+    struct mchunk *victim = step->evacuate->victim;
+    size_t bytes = mchunks_trim(chunks, victim);
+    step->result->released_bytes += bytes;
+    step->evacuate->purged_bytes += bytes;
+    step->copied += bytes > 0 ? CLOCK_BYTES : 0;
+    if (bytes > 0 && mchunk_garbage(victim) < chunks->chunk_bytes / 32) {
+        mchunks_give(chunks, spared(step->evacuate));
+    }
+}
+
 static bool next_victim(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
@@ -391,6 +410,7 @@ static bool next_victim(struct step *step)
         return false;
     }
     atomic_fetch_or_explicit(&evacuate->victim->special, MCHUNK_VICTIM, memory_order_relaxed);
+    trim_victim(step);
     return true;
 }
 
@@ -422,13 +442,17 @@ static bool release(struct step *step)
 {
     struct mchunks *chunks = &step->growing->chunks;
     size_t keep = step->how->all ? 0 : mchunks_keep(chunks);
-    step->result->released_bytes += mlarges_settle(&step->growing->larges);
+    struct mlarges *larges = &step->growing->larges;
+    bool more = larges->waiting > 0;
+    uint64_t horizon = more ? readers_advance(step->growing->env->readers) : 0;
     while (in_time(step)) {
-        size_t bytes = mchunks_release(chunks, keep);
-        if (bytes == 0) {
+        size_t large = more ? mlarges_settle_one(larges, horizon) : 0;
+        size_t bytes = large > 0 ? 0 : mchunks_release(chunks, keep);
+        if (large + bytes == 0) {
             return true;
         }
-        step->result->released_bytes += bytes;
+        more = large > 0;
+        step->result->released_bytes += large + bytes;
         step->evacuate->purged_bytes += bytes;
         step->copied += CLOCK_BYTES;
     }

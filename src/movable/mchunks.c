@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 
-#define TRIM_MIN       ((uint32_t)64 << 10)
+#define TRIM_MIN       ((uint32_t)16 << 10)
 #define ROOM_SHARE     8  /* room: this part of a chunk */
 #define KEEP_SHARE     32 /* empty chunks kept: this part of all */
 #define UNTENDED_SHARE 8  /* fresh chunks since the last step of compaction: this part of all */
@@ -309,14 +309,16 @@ struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass)
 
 /* Giving back */
 
-void mchunks_trim(struct mchunks *set, struct mchunk *chunk)
+size_t mchunks_trim(struct mchunks *set, struct mchunk *chunk)
 {
     const struct os *os = set->pages->os;
     uintptr_t lo = bits_align_up(chunk->span.addr + chunk->top, os->page_size);
     uintptr_t hi = bits_align_up(chunk->span.addr + chunk->touched, os->page_size);
-    if (hi > lo + TRIM_MIN && os->purge(os, (void *)lo, hi - lo)) {
-        chunk->touched = (uint32_t)(lo - chunk->span.addr);
+    if (hi <= lo + TRIM_MIN || !os->purge(os, (void *)lo, hi - lo)) {
+        return 0;
     }
+    chunk->touched = (uint32_t)(lo - chunk->span.addr);
+    return hi - lo;
 }
 
 size_t mchunks_keep(const struct mchunks *set)
@@ -403,12 +405,13 @@ void mchunks_destroy(struct mchunks *set)
 
 void mchunks_stats(struct mchunks *set, struct mchunks_stats *stats)
 {
+    uint64_t horizon = readers_advance(set->readers);
     *stats = (struct mchunks_stats){0};
     lock(set);
     for (struct list *node = set->all.next; node != &set->all; node = node->next) {
         const struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
         if (chunk->state == MCHUNK_LIMBO) {
-            stats->waiting += chunk->touched;
+            stats->waiting += chunk->epoch < horizon ? 0 : chunk->touched;
         } else {
             stats->garbage += mchunk_garbage(chunk);
         }

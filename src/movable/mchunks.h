@@ -90,8 +90,8 @@ struct mchunk *mchunks_take(struct mchunks *set, enum mchunks_want want);
 /* The holder is done with it. */
 void mchunks_give(struct mchunks *set, struct mchunk *chunk);
 
-/* Purges what a held chunk has between `top` and `touched` if that is worth a call; not under a lock. */
-void mchunks_trim(struct mchunks *set, struct mchunk *chunk);
+/* Purges what a held chunk has between `top` and `touched` if that is worth a call; not under a lock. Returns bytes. */
+size_t mchunks_trim(struct mchunks *set, struct mchunk *chunk);
 
 /* The chunk with the most garbage, held by the caller; NULL: no chunk is worth it (in this pass). */
 struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass);
@@ -135,7 +135,7 @@ size_t mchunks_release(struct mchunks *set, size_t keep);
 /* Gives all chunks back; nobody uses the heap any more. */
 void mchunks_destroy(struct mchunks *set);
 
-/* Bytes of garbage, of dead memory that waits for read sections. Linear in the number of chunks. */
+/* Bytes of garbage, and of empty chunks that wait for read sections. Linear in the number of chunks. */
 struct mchunks_stats {
     size_t garbage;
     size_t waiting;

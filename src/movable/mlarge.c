@@ -160,16 +160,25 @@ static struct mlarge *passed(struct mlarges *larges, uint64_t horizon)
     return large;
 }
 
-size_t mlarges_settle(struct mlarges *larges)
+size_t mlarges_settle_one(struct mlarges *larges, uint64_t horizon)
 {
-    size_t bytes = 0;
-    uint64_t horizon = readers_advance(larges->set->readers);
-    struct mlarge *large;
-    while ((large = passed(larges, horizon)) != NULL) {
-        bytes += large->span.bytes;
+    struct mlarge *large = passed(larges, horizon);
+    size_t bytes = large != NULL ? large->span.bytes : 0;
+    if (large != NULL) {
         release(larges, large);
     }
     return bytes;
+}
+
+size_t mlarges_settle(struct mlarges *larges)
+{
+    size_t sum = 0;
+    size_t bytes;
+    uint64_t horizon = readers_advance(larges->set->readers);
+    while ((bytes = mlarges_settle_one(larges, horizon)) > 0) {
+        sum += bytes;
+    }
+    return sum;
 }
 
 void mlarge_kill_locked(struct mlarges *larges, struct mlarge *large)

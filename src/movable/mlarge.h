@@ -65,8 +65,10 @@ bool mlarge_fit(struct mlarges *larges, struct mlarge *large, size_t size, bool 
 /* By remapping, perhaps to another place; no read section may look at it. False: it is as it was. */
 bool mlarge_remap(struct mlarges *larges, struct mlarge *large, size_t size);
 
-/* Gives back what read sections can't look at any more. Returns bytes. */
+/* Gives back what read sections can't look at any more. Returns bytes. The second one gives back one block, of those that died before
+ * the horizon. */
 size_t mlarges_settle(struct mlarges *larges);
+size_t mlarges_settle_one(struct mlarges *larges, uint64_t horizon);
 
 /* The lock is held. Panics with the broken equation. */
 void mlarges_verify_locked(struct mlarges *larges);

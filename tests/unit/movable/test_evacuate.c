@@ -300,3 +300,47 @@ Test(evacuate, a_child_of_fork_goes_on, .fini = teardown)
     g_compact(heap);
     check_contents();
 }
+
+Test(evacuate, a_heap_that_does_not_change_comes_to_rest, .fini = teardown)
+{
+    use(NULL);
+    enum { BLOCKS = 12000 };
+    uint64_t state = 1;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        handles[i] = g_alloc(heap, 64 + g_random(&state) % 2000);
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        if (g_random(&state) % 4 == 0) {
+            cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+        }
+    }
+    struct hm_budget budget = {.bytes = 64 * KIB};
+    while (!heap->kind->compact(heap, budget, false).done) {
+    }
+    size_t before = g_stats(heap).moved_bytes;
+    cr_assert_gt(before, MIB);
+    for (int i = 0; i < 200; i++) {
+        cr_assert(heap->kind->compact(heap, budget, false).done);
+    }
+    cr_assert_eq(g_stats(heap).moved_bytes, before);
+    cr_assert_eq(g_stats(heap).waiting_bytes, 0);
+}
+
+Test(evacuate, many_large_blocks_are_given_back_in_many_steps, .fini = teardown)
+{
+    use(NULL);
+    enum { BLOCKS = 200 };
+    for (size_t i = 0; i < BLOCKS; i++) {
+        handles[i] = g_alloc(heap, 256 * KIB);
+    }
+    heap->kind->read_enter(heap);
+    for (size_t i = 0; i < BLOCKS; i++) {
+        cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+    }
+    cr_assert_eq(g_stats(heap).waiting_bytes, BLOCKS * 256 * KIB);
+    heap->kind->read_leave(heap);
+    heap->kind->compact(heap, (struct hm_budget){.nanoseconds = 1}, false);
+    cr_assert_gt(g_stats(heap).waiting_bytes, BLOCKS / 2 * 256 * KIB);
+    g_compact(heap);
+    cr_assert_eq(g_stats(heap).waiting_bytes, 0);
+}
