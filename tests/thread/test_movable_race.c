@@ -6,14 +6,21 @@
 
 #include "support/growing_fixture.h"
 
-enum { WORKERS = 2, CELLS = 600, BYTES_MAX = 700 };
+enum { WORKERS = 2, CELLS = 600, BYTES_MAX = 700, MS = 500 };
+
+/* What the workers do. */
+struct way {
+    struct hm_movable_options options;
+    bool resizes;
+    bool reads; /* in read sections, instead of under pins */
+};
 
 struct worker {
     pthread_t thread;
     hm_handle handle[CELLS];
     uint16_t size[CELLS];
     uint64_t state;
-    bool resizes;
+    const struct way *way;
 };
 
 static struct growing_fixture fixture;
@@ -36,6 +43,12 @@ static void write_block(struct worker *worker, size_t cell, size_t size)
 
 static void check_block(const struct worker *worker, size_t cell, size_t size)
 {
+    if (worker->way->reads) {
+        heap->kind->read_enter(heap);
+        cr_assert(g_filled(hm_deref(heap, worker->handle[cell]), size, cell), "a block has other contents");
+        heap->kind->read_leave(heap);
+        return;
+    }
     const void *block = g_pin(heap, worker->handle[cell]);
     cr_assert(g_filled(block, size, cell), "a block has other contents");
     g_unpin(heap, worker->handle[cell]);
@@ -54,7 +67,7 @@ static void change(struct worker *worker, size_t cell)
     }
     size_t old = worker->size[cell];
     check_block(worker, cell, old);
-    if (worker->resizes && g_random(&worker->state) % 2 == 0) {
+    if (worker->way->resizes && g_random(&worker->state) % 2 == 0) {
         if (heap->kind->resize(heap, *handle, size) == MOVABLE_OK) {
             check_block(worker, cell, old < size ? old : size);
             write_block(worker, cell, size);
@@ -74,25 +87,34 @@ static void *work(void *argument)
     return NULL;
 }
 
-static void compact_for(unsigned ms)
+static void compact_for(uint64_t ms)
 {
-    uint64_t end = os_now_ns() + (uint64_t)ms * 1000000;
+    uint64_t end = os_now_ns() + ms * 1000000;
     size_t moved = 0;
     while (os_now_ns() < end || moved == 0) {
         moved += heap->kind->compact(heap, (struct hm_budget){.bytes = 4 * KIB}, true).moved_blocks;
+        cr_assert_leq(g_stats(heap).live_blocks, WORKERS * CELLS);
     }
 }
 
-static void race(const struct hm_movable_options *options, bool resizes, unsigned ms)
+/* Small ones change hands often. */
+static void cut_chunks(struct growing *growing)
+{
+    growing->chunks.chunk_bytes = MCHUNK_BYTES_MIN;
+    growing->small_bytes = BYTES_MAX;
+}
+
+static void race(const struct way *way)
 {
     growing_fixture_init(&fixture, 2);
-    heap = growing_fixture_heap(&fixture, options);
+    heap = growing_fixture_heap(&fixture, &way->options);
+    cut_chunks(growing_of(heap));
     atomic_store(&stop, false);
     for (size_t i = 0; i < WORKERS; i++) {
-        workers[i] = (struct worker){.state = i + 1, .resizes = resizes};
+        workers[i] = (struct worker){.state = i + 1, .way = way};
         cr_assert_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
     }
-    compact_for(ms);
+    compact_for(MS);
     atomic_store(&stop, true);
     for (size_t i = 0; i < WORKERS; i++) {
         pthread_join(workers[i].thread, NULL);
@@ -103,20 +125,27 @@ static void race(const struct hm_movable_options *options, bool resizes, unsigne
     growing_fixture_drop(&fixture);
 }
 
-/* Chunks of 64 KiB: they change hands often. */
-static const struct hm_movable_options small_chunks = {.max_bytes = 2 * MIB};
-
 Test(movable_race, frees_against_the_compactor)
 {
-    race(&small_chunks, false, 800);
+    race(&(struct way){.reads = false});
+}
+
+Test(movable_race, frees_near_the_limit_against_the_compactor)
+{
+    race(&(struct way){.options = {.max_bytes = MIB / 2, .alignment = 8}});
+}
+
+Test(movable_race, frees_and_reads_against_the_compactor)
+{
+    race(&(struct way){.reads = true});
 }
 
 Test(movable_race, resizes_against_the_compactor)
 {
-    race(&small_chunks, true, 800);
+    race(&(struct way){.options = {.alignment = 8}, .resizes = true});
 }
 
-Test(movable_race, blocks_aligned_by_8)
+Test(movable_race, resizes_and_reads_against_the_compactor)
 {
-    race(&(struct hm_movable_options){.max_bytes = 2 * MIB, .alignment = 8}, true, 400);
+    race(&(struct way){.resizes = true, .reads = true});
 }
