@@ -381,7 +381,13 @@ void block_unmake(struct growing *growing, const struct place *place)
 {
     if (place->large != NULL) {
         mlarge_discard(&growing->larges, place->large, false);
-    } else if (block_kill(growing, place->chunk, place->at, place->size)) {
+        return;
+    }
+    struct lane *lane = block_lane(growing);
+    movable_lock(&lane->lock, growing->locked);
+    bool settle = block_kill(growing, place->chunk, place->at, place->size);
+    movable_unlock(&lane->lock, growing->locked);
+    if (settle) {
         mchunks_settle(&growing->chunks, mchunks_keep(&growing->chunks));
     }
 }

@@ -244,6 +244,7 @@ static void fork_child(struct hm_heap *heap)
     lock_reset(&growing->pins.lock);
     lock_reset(&growing->table.lock);
     unlock_all(growing, lock_reset);
+    mchunks_fork_child(&growing->chunks);
     if (atomic_load(&growing->resizing) > 0) {
         forget_resizers(growing);
     }

@@ -105,7 +105,7 @@ static void walk(struct dump_sink *sink, void *context)
     for (struct list *node = chunks->next; node != chunks; node = node->next) {
         struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
         dump_chunk(sink, (void *)chunk->span.addr, chunk->span.bytes);
-        if (chunk->state == MCHUNK_LIMBO) {
+        if (chunk->state == MCHUNK_LIMBO || chunk->state == MCHUNK_GOING) {
             show(sink, chunk->epoch < shown->horizon ? DUMP_FREE : DUMP_DEAD, chunk->span.bytes);
         } else {
             show_chunk(sink, shown, chunk);

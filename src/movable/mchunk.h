@@ -52,6 +52,7 @@ enum mchunk_state {
     MCHUNK_LISTED, /* nobody allocates from it: in a bucket, or stuck */
     MCHUNK_HELD,   /* by a lane or by the compactor */
     MCHUNK_LIMBO,  /* no blocks; read sections may look at it */
+    MCHUNK_GOING,  /* no blocks; a thread that holds no lock gives its pages back */
 };
 
 struct mchunks;

@@ -17,6 +17,7 @@ void mchunks_init(struct mchunks *set, struct pageheap *pages, struct meta_pool 
     atomic_store_explicit(&set->held, 0, memory_order_relaxed);
     set->count = 0;
     set->limbo_count = 0;
+    set->going_count = 0;
     set->untended = 0;
     set->released = 0;
     set->filled = 0;
@@ -327,22 +328,44 @@ size_t mchunks_keep(const struct mchunks *set)
     return keep > 1 ? keep : 1;
 }
 
+/* The chunk is GOING, or the heap goes. */
 static void discard(struct mchunks *set, struct mchunk *chunk, bool clean)
 {
     lock(set);
     list_remove(&chunk->all);
+    set->going_count -= chunk->state == MCHUNK_GOING ? 1 : 0;
     chunk->state = MCHUNK_NONE;
     atomic_store_explicit(&chunk->set, NULL, memory_order_relaxed);
     set->count--;
     set->released += set->chunk_bytes;
-    unlock(set);
     mchunks_discharge(set, chunk->span.bytes);
+    unlock(set);
     if (clean) {
         pageheap_free_clean(set->pages, &chunk->span);
     } else {
         pageheap_free(set->pages, &chunk->span);
     }
     meta_pool_put(set->pool, chunk);
+}
+
+/* Back to where it came from; the lock is held. */
+static void stay(struct mchunks *set, struct mchunk *chunk)
+{
+    chunk->state = MCHUNK_LIMBO;
+    set->going_count--;
+    list_push_front(&set->limbo, &chunk->link);
+    set->limbo_count++;
+}
+
+void mchunks_fork_child(struct mchunks *set)
+{
+    struct list *node = set->all.next;
+    for (; node != &set->all && set->going_count > 0; node = node->next) {
+        struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
+        if (chunk->state == MCHUNK_GOING) {
+            stay(set, chunk);
+        }
+    }
 }
 
 /* Purges the end of what was touched. False: refused. */
@@ -365,8 +388,10 @@ size_t mchunks_release(struct mchunks *set, size_t keep)
     lock(set);
     struct mchunk *chunk = set->limbo_count > keep ? emptied(set) : NULL;
     if (chunk != NULL) {
-        hold(set, chunk);
+        unlist(set, chunk);
+        chunk->state = MCHUNK_GOING;
         chunk->top = MCHUNK_FIRST;
+        set->going_count++;
     }
     unlock(set);
     if (chunk == NULL) {
@@ -375,9 +400,7 @@ size_t mchunks_release(struct mchunks *set, size_t keep)
     bool clean = purge_some(set, chunk, &bytes);
     if (clean && chunk->touched > 0) {
         lock(set);
-        chunk->state = MCHUNK_LIMBO;
-        list_push_front(&set->limbo, &chunk->link);
-        set->limbo_count++;
+        stay(set, chunk);
         unlock(set);
     } else {
         discard(set, chunk, clean);
@@ -410,7 +433,7 @@ void mchunks_stats(struct mchunks *set, struct mchunks_stats *stats)
     lock(set);
     for (struct list *node = set->all.next; node != &set->all; node = node->next) {
         const struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
-        if (chunk->state == MCHUNK_LIMBO) {
+        if (chunk->state == MCHUNK_LIMBO || chunk->state == MCHUNK_GOING) {
             stats->waiting += chunk->epoch < horizon ? 0 : chunk->touched;
         } else {
             stats->garbage += mchunk_garbage(chunk);
@@ -440,6 +463,7 @@ static size_t verify_list(const struct mchunks *set, const struct list *head, en
 void mchunks_verify_locked(struct mchunks *set)
 {
     size_t listed = 0;
+    size_t going = 0;
     size_t all = 0;
     for (unsigned i = 0; i < MCHUNKS_BUCKETS; i++) {
         size_t length = verify_list(set, &set->bucket[i], MCHUNK_LISTED, i);
@@ -453,7 +477,9 @@ void mchunks_verify_locked(struct mchunks *set)
         struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
         HM_CHECK(mchunks_find(set, chunk->span.addr) == chunk, "the page map leads to the heap's chunks");
         listed -= chunk->state == MCHUNK_LISTED ? 1 : 0;
+        going += chunk->state == MCHUNK_GOING ? 1 : 0;
         all++;
     }
+    HM_CHECK(going == set->going_count, "going_count = chunks that are given back");
     HM_CHECK(all == set->count && listed == 0, "count = length of all; listed chunks are on lists");
 }

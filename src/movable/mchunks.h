@@ -36,6 +36,7 @@ struct mchunks {
     _Atomic size_t held;
     _Atomic size_t count; /* changes under the lock */
     size_t limbo_count;
+    size_t going_count; /* chunks that are MCHUNK_GOING */
     size_t untended;         /* fresh chunks since the last step of compaction */
     _Atomic size_t released; /* statistics: bytes given back */
     uint64_t filled;
@@ -131,6 +132,9 @@ void mchunks_settle(struct mchunks *set, size_t keep);
 
 /* One purge's worth of it. Returns bytes purged; 0: nothing is to be done at the moment. */
 size_t mchunks_release(struct mchunks *set, size_t keep);
+
+/* In a child of fork, where whoever was giving a chunk back doesn't exist: it is in limbo again. */
+void mchunks_fork_child(struct mchunks *set);
 
 /* Gives all chunks back; nobody uses the heap any more. */
 void mchunks_destroy(struct mchunks *set);
