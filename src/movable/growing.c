@@ -276,7 +276,7 @@ static hm_handle at_index(struct hm_heap *heap, uint32_t index)
         .slot_alloc = growing_slot_alloc, .slot_move = growing_slot_move, .slot_of = growing_slot_of,        \
         .slot_check = growing_slot_check, .read_enter = read_enter, .read_leave = read_leave,                \
         .read_synchronize = read_synchronize, .compact = compact, .reset = growing_reset,                    \
-        .destroy = growing_destroy, .stats = growing_stats, .dump = growing_dump,                            \
+        .destroy = growing_destroy, .stats = growing_stats, .look = growing_look, .dump = growing_dump,      \
         .pin_report = growing_pin_report, .verify = growing_verify, .fork_prepare = fork_prepare,            \
         .fork_parent = fork_parent, .fork_child = fork_child, .index = index_of, .at_index = at_index,       \
     }

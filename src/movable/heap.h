@@ -52,6 +52,8 @@ struct movable_kind {
     enum movable_result (*reset)(struct hm_heap *heap);
     void (*destroy)(struct hm_heap *heap);
     void (*stats)(struct hm_heap *heap, struct hm_movable_stats *stats);
+    /* free_bytes and held_bytes only, without any lock that allocation needs often; NULL: ask for all of them. */
+    void (*look)(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes);
     enum movable_result (*dump)(struct hm_heap *heap, int fd, enum hm_dump format);
     size_t (*pin_report)(struct hm_heap *heap, struct hm_pin_info *pins, size_t max);
     void (*verify)(struct hm_heap *heap);

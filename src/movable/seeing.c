@@ -89,6 +89,18 @@ void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
     stats->pinned_blocks = count_pinned(growing);
 }
 
+void growing_look(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes)
+{
+    struct growing *growing = growing_of(heap);
+    struct mchunks_stats chunks;
+    mchunks_stats(&growing->chunks, &chunks);
+    movable_lock(&growing->chunks.lock, growing->locked);
+    size_t larges = growing->larges.bytes + growing->larges.waiting;
+    movable_unlock(&growing->chunks.lock, growing->locked);
+    *free_bytes = chunks.garbage;
+    *held_bytes = chunks.touched + larges + metadata_bytes(growing, growing->larges.count);
+}
+
 /* Pins */
 
 static void describe(struct growing *growing, struct hm_pin_info *info)

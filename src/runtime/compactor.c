@@ -21,7 +21,9 @@
 #define HOPELESS_LOOKS 16u
 #define TRIES_MAX      7u
 #define LOOK_NS        UINT64_C(20000000) /* between two looks while it works */
-#define BYTES_MAX      ((size_t)1 << 33)  /* of one step, for the sums */
+#define BUSY_PERCENT   75u                /* of all CPUs */
+#define BUSY_SHARE     4u
+#define BYTES_MAX      ((size_t)1 << 33) /* of one step, for the sums */
 
 enum { STARTING, RUNNING, FAILED };
 
@@ -63,6 +65,15 @@ uint64_t compactor_account(struct compactor_pace *pace, uint64_t now, uint64_t c
 static bool above(size_t free_bytes, size_t held_bytes, unsigned percent)
 {
     return free_bytes / 100 * 100 > held_bytes / 100 * percent;
+}
+
+unsigned compactor_share(unsigned cpu_percent, bool busy, unsigned high_percent, size_t free_bytes,
+                         size_t held_bytes)
+{
+    if (!busy || above(free_bytes, held_bytes, 2 * high_percent)) {
+        return cpu_percent;
+    }
+    return cpu_percent < BUSY_SHARE ? 1 : cpu_percent / BUSY_SHARE;
 }
 
 bool compactor_wants(struct compactor_marks *marks, size_t free_bytes, size_t held_bytes)
@@ -129,13 +140,41 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
+    uint64_t since; /* when the process's CPU time was read last, */
+    uint64_t cpu;   /* and what it was */
+    bool busy;      /* the process has used nearly all CPUs between the last two looks */
 };
+
+static unsigned cpus(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+/* Once in a while: reading it visits all threads. */
+static void look_around(struct view *view, uint64_t now)
+{
+    if (now - view->since < LOOK_NS) {
+        return;
+    }
+    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus();
+    view->since = now;
+    view->cpu = cpu;
+}
 
 static void look(struct hm_heap *heap, struct view *view)
 {
-    struct hm_movable_stats stats;
-    heap->kind->stats(heap, &stats);
-    *view = (struct view){clock_ns(CLOCK_MONOTONIC), stats.free_bytes, stats.held_bytes};
+    if (heap->kind->look != NULL) {
+        heap->kind->look(heap, &view->free_bytes, &view->held_bytes);
+    } else {
+        struct hm_movable_stats stats;
+        heap->kind->stats(heap, &stats);
+        view->free_bytes = stats.free_bytes;
+        view->held_bytes = stats.held_bytes;
+    }
+    view->looked = clock_ns(CLOCK_MONOTONIC);
+    look_around(view, view->looked);
 }
 
 static size_t less(size_t from, size_t bytes)
@@ -153,6 +192,9 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    const struct hm_compactor_options *options = &compactor->options;
+    pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
+                                        view->free_bytes, view->held_bytes);
     uint64_t rest = compactor_account(pace, now, cpu, result.moved_bytes);
     if (result.done && result.waiting_bytes == 0) {
         compactor_give_up(marks, view->free_bytes);

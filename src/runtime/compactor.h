@@ -3,7 +3,8 @@
  *
  * It begins when the free share is above the high mark and goes on until it is at the low mark, or moving doesn't help; then
  * it leaves the heap alone until it has more free memory than that. Between steps it sleeps as long as its shares of CPU time
- * and of bytes moved ask for; both are kept over time, not for each step. It takes no memory from the allocator.
+ * and of bytes moved ask for; both are kept over time, not for each step. Where the process has work for nearly all CPUs, it takes only a quarter
+ * of its share, unless the free share is above twice the high mark. It takes no memory from the allocator.
  *
  * heap->compactor changes by atomic exchange, and whoever takes it away waits for the thread. In a child of fork there is no such
  * thread; compactor_forget() says so. */
@@ -42,6 +43,10 @@ struct compactor_pace {
 
 /* A step that ended at `now` used so much. Returns how long to sleep. What was not used in the past counts for nothing. */
 uint64_t compactor_account(struct compactor_pace *pace, uint64_t now, uint64_t cpu, size_t bytes);
+
+/* The share of CPU time to keep to. */
+unsigned compactor_share(unsigned cpu_percent, bool busy, unsigned high_percent, size_t free_bytes,
+                         size_t held_bytes);
 
 struct compactor_marks {
     unsigned low_percent;

@@ -156,3 +156,21 @@ Test(growing, compaction_empties_sparse_chunks)
     }
     free(handles);
 }
+
+Test(growing, a_look_says_what_statistics_say)
+{
+    for (int i = 0; i < 4000; i++) {
+        hm_handle handle = g_alloc(heap, 1000);
+        if (i % 3 == 0) {
+            cr_assert_eq(g_free(heap, handle), MOVABLE_OK);
+        }
+    }
+    g_alloc(heap, MIB);
+    size_t free_bytes;
+    size_t held_bytes;
+    heap->kind->look(heap, &free_bytes, &held_bytes);
+    struct hm_movable_stats stats = g_stats(heap);
+    cr_assert_gt(free_bytes, 0);
+    cr_assert_eq(free_bytes, stats.free_bytes);
+    cr_assert_eq(held_bytes, stats.held_bytes);
+}
