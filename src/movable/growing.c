@@ -315,6 +315,7 @@ static void init(struct growing *growing, struct growing_env *env, const struct 
     growing->lane_offsets = growing->lane_mask << LANE_SHIFT;
     atomic_store(&growing->read, false);
     atomic_store(&growing->resizing, 0);
+    atomic_store(&growing->warned, false);
     pins_init(&growing->pins, &env->pins);
     mchunks_init(&growing->chunks, &env->core->pages, &env->chunks, env->readers);
     growing->chunks.locked = growing->locked;

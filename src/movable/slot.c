@@ -153,6 +153,15 @@ static bool is_lost(struct growing *growing, const struct mentry *entry, uint32_
     return !holds && entry_word(entry) == word && entry_address(entry) == slot;
 }
 
+static void warn_lost(struct growing *growing, const struct mentry *entry)
+{
+    const char *name = growing->heap.options.name;
+    if (!atomic_exchange_explicit(&growing->warned, true, memory_order_relaxed)) {
+        warn("movable heap %s: the slot at %p doesn't hold its block any more",
+             name != NULL ? name : "without a name", (const void *)entry_address(entry));
+    }
+}
+
 size_t growing_slot_check(struct hm_heap *heap)
 {
     struct growing *growing = growing_of(heap);
@@ -161,10 +170,9 @@ size_t growing_slot_check(struct hm_heap *heap)
     movable_lock(&growing->evacuate.lock, growing->locked);
     for (uint32_t i = 1; i < fresh; i++) {
         const struct mentry *entry = mtable_entry(&growing->table, i);
-        if (is_lost(growing, entry, i) && lost++ == 0) {
-            warn("movable heap %s: the slot at %p doesn't hold its block any more",
-                 heap->options.name != NULL ? heap->options.name : "without a name",
-                 (const void *)entry_address(entry));
+        if (is_lost(growing, entry, i)) {
+            warn_lost(growing, entry);
+            lost++;
         }
     }
     movable_unlock(&growing->evacuate.lock, growing->locked);
