@@ -1,6 +1,7 @@
 #include "movable/lane.h"
 
 #include "base/check.h"
+#include "movable/spare.h"
 
 #define LANE_TRIES   8
 #define LANE_NO_BASE (UINTPTR_MAX - MCHUNK_BYTES + 1)
@@ -70,10 +71,24 @@ static uint32_t first_cursor(const struct mchunks *set, const struct mchunk *chu
     return mchunk_end(chunk) - chunk->top >= set->chunk_bytes / 8 ? chunk->top : MCHUNK_FIRST;
 }
 
+/* The end of a range that is too short for this request may do for another one. */
+static void spare_range(struct lane *lane, struct mchunks *set)
+{
+    uintptr_t left = lane->end - lane->at;
+    if (left > 0 && left <= set->spare_bytes && !lane->tail) {
+        struct spare out = spare_turn(lane, lane->at, left, 0);
+        lane->at = lane->end;
+        spare_drop(set, &out);
+    }
+}
+
 bool lane_refill(struct lane *lane, struct mchunks *set, size_t stride, enum mchunks_want want)
 {
     struct range_wanted wanted = {
         .need = stride, .alignment = set->alignment, .readers = set->readers, .horizon = lane->horizon};
+    if (want != WANT_MOVE) {
+        spare_range(lane, set);
+    }
     close_range(lane);
     for (int i = 0; i < LANE_TRIES; i++) {
         if (lane->chunk != NULL && open_range(lane, &wanted)) {

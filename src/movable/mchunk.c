@@ -112,6 +112,8 @@ bool mchunk_range(struct mchunk *chunk, const struct range_wanted *wanted, uint3
     bool last = offset >= chunk->top;
     uint32_t limit = last ? mchunk_end(chunk) : offset;
     *cursor = limit;
+    /* Where the next search begins. */
+    __builtin_prefetch((const void *)(chunk->span.addr + limit));
     *at = chunk->span.addr + start;
     *end = chunk->span.addr + limit;
     return limit - start >= wanted->need && limit > start;

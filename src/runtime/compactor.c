@@ -21,7 +21,8 @@
 #define HOPELESS_LOOKS 16u
 #define TRIES_MAX      7u
 #define LOOK_NS        UINT64_C(20000000) /* between two looks while it works */
-#define BUSY_PERCENT   75u                /* of all CPUs */
+#define BUSY_PERCENT   60u                /* of all CPUs */
+#define BUSY_MARKS     4u
 #define BUSY_SHARE     4u
 #define BYTES_MAX      ((size_t)1 << 33) /* of one step, for the sums */
 
@@ -70,7 +71,7 @@ static bool above(size_t free_bytes, size_t held_bytes, unsigned percent)
 unsigned compactor_share(unsigned cpu_percent, bool busy, unsigned high_percent, size_t free_bytes,
                          size_t held_bytes)
 {
-    if (!busy || above(free_bytes, held_bytes, 2 * high_percent)) {
+    if (!busy || above(free_bytes, held_bytes, BUSY_MARKS * high_percent)) {
         return cpu_percent;
     }
     return cpu_percent < BUSY_SHARE ? 1 : cpu_percent / BUSY_SHARE;
@@ -140,9 +141,12 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
-    uint64_t since; /* when the process's CPU time was read last, */
-    uint64_t cpu;   /* and what it was */
-    bool busy;      /* the process has used nearly all CPUs between the last two looks */
+    uint64_t since;  /* when the process's CPU time was read last, */
+    uint64_t cpu;    /* and what it was, without this thread's */
+    uint64_t worked; /* CPU time of the steps since then, */
+    uint64_t took;   /* and how long they took */
+    bool
+        busy; /* the process used most of all CPUs between the last two looks, or this thread had to wait for one */
 };
 
 static unsigned cpus(void)
@@ -157,8 +161,11 @@ static void look_around(struct view *view, uint64_t now)
     if (now - view->since < LOOK_NS) {
         return;
     }
-    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus();
+    uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus() ||
+                 view->took > 2 * view->worked;
+    view->worked = 0;
+    view->took = 0;
     view->since = now;
     view->cpu = cpu;
 }
@@ -188,10 +195,13 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
 {
     struct hm_heap *heap = compactor->heap;
     bool slots = (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0;
+    uint64_t began = clock_ns(CLOCK_MONOTONIC);
     uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    view->worked += cpu;
+    view->took += now - began;
     const struct hm_compactor_options *options = &compactor->options;
     pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
                                         view->free_bytes, view->held_bytes);
