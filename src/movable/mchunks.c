@@ -237,23 +237,20 @@ static unsigned least_wanted(const struct mchunks *set)
     return set->untended > set->count / UNTENDED_SHARE ? MCHUNKS_DENSE : MCHUNKS_SPARSE;
 }
 
-/* One of the chunks there are, before a fresh one is asked for. */
+/* One of the chunks there are, before a fresh one is asked for: where the fewest headers have to be read. */
 static struct mchunk *choose(struct mchunks *set, enum mchunks_want want)
 {
     if (!list_empty(&set->room)) {
         return LIST_ENTRY(set->room.next, struct mchunk, room);
     }
-    struct mchunk *chunk = want == WANT_ANY ? most_garbage(set, least_wanted(set)) : NULL;
-    if (chunk != NULL) {
-        return chunk;
+    struct mchunk *chunk = emptied(set);
+    if (chunk == NULL) {
+        return want == WANT_ANY ? most_garbage(set, least_wanted(set)) : NULL;
     }
-    chunk = emptied(set);
-    if (chunk != NULL) {
-        chunk->top = MCHUNK_FIRST;
-        chunk->purged = 0;
-        atomic_store_explicit(&chunk->nested, false, memory_order_relaxed);
-        atomic_store_explicit(&chunk->special, set->special, memory_order_relaxed);
-    }
+    chunk->top = MCHUNK_FIRST;
+    chunk->purged = 0;
+    atomic_store_explicit(&chunk->nested, false, memory_order_relaxed);
+    atomic_store_explicit(&chunk->special, set->special, memory_order_relaxed);
     return chunk;
 }
 
