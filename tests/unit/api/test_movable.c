@@ -223,11 +223,15 @@ Test(movable, destroying_stops_the_compactor)
 {
     hm_heap *heap = hm_movable_create(NULL);
     cr_assert(hm_compactor_start(heap, NULL));
-    for (int i = 0; i < 1000 && threads_named("hm-compactor") == 0; i++) {
+    for (int i = 0; i < 20000 && threads_named("hm-compactor") == 0; i++) {
         usleep(1000);
     }
     cr_assert_eq(threads_named("hm-compactor"), 1);
     hm_movable_destroy(heap);
+    /* A thread that was waited for may be listed for a moment. */
+    for (int i = 0; i < 20000 && threads_named("hm-compactor") != 0; i++) {
+        usleep(1000);
+    }
     cr_assert_eq(threads_named("hm-compactor"), 0);
 }
 
@@ -244,7 +248,7 @@ Test(movable, a_heap_with_one_owner_has_no_compactor)
 static bool small_enough(hm_heap *heap, size_t bytes)
 {
     struct hm_movable_stats stats;
-    for (int i = 0; i < 3000; i++) {
+    for (int i = 0; i < 30000; i++) {
         hm_movable_stats_get(heap, &stats, sizeof stats);
         if (stats.free_bytes <= bytes) {
             return true;
@@ -254,7 +258,7 @@ static bool small_enough(hm_heap *heap, size_t bytes)
     return false;
 }
 
-Test(movable, the_compactor_frees_what_deletions_left, .timeout = 60)
+Test(movable, the_compactor_frees_what_deletions_left, .timeout = 110)
 {
     hm_heap *heap = hm_movable_create(NULL);
     size_t count = 20 * test_scale(1000);

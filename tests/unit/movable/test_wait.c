@@ -11,12 +11,19 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-Test(wait, begins_fast_and_ends_asleep, .timeout = 30)
+Test(wait, begins_fast_and_ends_asleep, .timeout = 60)
 {
     struct wait wait = {0};
-    uint64_t start = clock_ns(CLOCK_MONOTONIC);
-    wait_step(&wait);
-    cr_expect_lt(clock_ns(CLOCK_MONOTONIC) - start, 100000000u);
+    uint64_t fastest = UINT64_MAX;
+    uint64_t start;
+    /* One of them isn't interrupted. */
+    for (int i = 0; i < 20; i++) {
+        start = clock_ns(CLOCK_MONOTONIC);
+        wait_step(&wait);
+        uint64_t passed = clock_ns(CLOCK_MONOTONIC) - start;
+        fastest = passed < fastest ? passed : fastest;
+    }
+    cr_assert_lt(fastest, 1000000u);
     for (int i = 0; i < 200; i++) {
         wait_step(&wait);
     }
