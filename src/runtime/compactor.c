@@ -141,6 +141,7 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
+    size_t moved;    /* in this pass: the next one may win something if this one did */
     uint64_t since;  /* when the process's CPU time was read last, */
     uint64_t cpu;    /* and what it was, without this thread's */
     uint64_t worked; /* CPU time of the steps since then, */
@@ -206,13 +207,15 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
                                         view->free_bytes, view->held_bytes);
     uint64_t rest = compactor_account(pace, now, cpu, result.moved_bytes);
-    if (result.done && result.waiting_bytes == 0) {
+    view->moved += result.moved_bytes;
+    if (result.done && result.waiting_bytes == 0 && view->moved == 0) {
         compactor_give_up(marks, view->free_bytes);
     } else {
         compactor_count(marks, result.moved_bytes, view->free_bytes, view->held_bytes);
     }
     view->free_bytes = less(view->free_bytes, result.released_bytes);
     view->held_bytes = less(view->held_bytes, result.released_bytes);
+    view->moved = result.done ? 0 : view->moved;
     bool moved = result.moved_bytes > 0 || result.released_bytes > 0;
     bool stale = result.done || now - view->looked >= LOOK_NS;
     view->looked = stale ? 0 : view->looked;
