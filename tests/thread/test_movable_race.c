@@ -6,18 +6,19 @@
 
 #include "support/growing_fixture.h"
 
-enum { WORKERS = 2, CELLS = 600, BYTES_MAX = 700, MS = 500 };
+enum { WORKERS = 4, CELLS = 600, BYTES_MAX = 700, SIZE = 40, MANY = 6000, MS = 400 };
 
 /* What the workers do. */
 struct way {
     struct hm_movable_options options;
     bool resizes;
+    bool hastily;
     bool reads; /* in read sections, instead of under pins */
 };
 
 struct worker {
     pthread_t thread;
-    hm_handle handle[CELLS];
+    hm_handle handle[MANY];
     uint16_t size[CELLS];
     uint64_t state;
     const struct way *way;
@@ -87,13 +88,30 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* Nothing but frees, of blocks in chunks that are worth being emptied by then: one that is interrupted in the midst of it finds its
+ * block elsewhere. */
+static void *work_hastily(void *argument)
+{
+    struct worker *worker = argument;
+    while (!atomic_load(&stop)) {
+        for (size_t i = 0; i < MANY; i++) {
+            worker->handle[i] = g_alloc(heap, SIZE);
+        }
+        for (size_t i = 0; i < MANY; i++) {
+            size_t cell = i * 4 % MANY + i * 4 / MANY;
+            cr_assert(g_free(heap, worker->handle[cell]) == MOVABLE_OK);
+        }
+    }
+    return NULL;
+}
+
 static void compact_for(uint64_t ms)
 {
     uint64_t end = os_now_ns() + ms * 1000000;
     size_t moved = 0;
     while (os_now_ns() < end || moved == 0) {
-        moved += heap->kind->compact(heap, (struct hm_budget){.bytes = 4 * KIB}, true).moved_blocks;
-        cr_assert_leq(g_stats(heap).live_blocks, WORKERS * CELLS);
+        moved += heap->kind->compact(heap, (struct hm_budget){.bytes = 32 * KIB}, true).moved_blocks;
+        cr_assert_leq(g_stats(heap).live_blocks, WORKERS * MANY);
     }
 }
 
@@ -112,9 +130,10 @@ static void race(const struct way *way)
     atomic_store(&stop, false);
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.state = i + 1, .way = way};
-        cr_assert_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+        cr_assert_eq(
+            pthread_create(&workers[i].thread, NULL, way->hastily ? work_hastily : work, &workers[i]), 0);
     }
-    compact_for(MS);
+    compact_for(way->hastily ? 3 * MS : MS);
     atomic_store(&stop, true);
     for (size_t i = 0; i < WORKERS; i++) {
         pthread_join(workers[i].thread, NULL);
@@ -148,4 +167,9 @@ Test(movable_race, resizes_against_the_compactor)
 Test(movable_race, resizes_and_reads_against_the_compactor)
 {
     race(&(struct way){.resizes = true, .reads = true});
+}
+
+Test(movable_race, hasty_frees_against_the_compactor)
+{
+    race(&(struct way){.hastily = true});
 }
