@@ -30,10 +30,38 @@ HM_COLD static enum movable_result alloc_general(struct hm_heap *heap, size_t si
     return block_alloc_in(growing_of(heap), size, zero, 0, handle);
 }
 
-HM_COLD static enum movable_result alloc_not_here(struct hm_heap *heap, size_t size, hm_handle *handle)
+/* Makes the block whose header is to be at `at`, and gives it the name of an entry on the lane's stack. */
+HM_INLINE void make_block(struct growing *growing, struct lane *lane, size_t size, uintptr_t at,
+                          hm_handle *handle)
+{
+    uint32_t index = lane->entries.head;
+    struct mentry *entry = mtable_entry(&growing->table, index);
+    mstack_pop(&growing->table, &lane->entries);
+    atomic_store_explicit(header_at(at), header_block(index, size, 0), memory_order_release);
+    lane->bytes += size;
+    lane->granules += (size + growing->round - HEADER_BYTES) & growing->mask;
+    /* As entry_make. */
+    uint64_t word = atomic_load_explicit(&entry->word, memory_order_relaxed) + growing->make;
+    atomic_store_explicit(&entry->address, at + HEADER_BYTES, memory_order_release);
+    atomic_store_explicit(&entry->word, word, memory_order_release);
+    *handle = word | index * MTABLE_LOW;
+}
+
+/* The lane's range is too short: a place in the ring may do. The lane's lock is held. */
+__attribute__((noinline)) static enum movable_result alloc_not_here(struct hm_heap *heap, size_t size,
+                                                                    hm_handle *handle)
 {
     struct growing *growing = growing_of(heap);
-    movable_unlock(&block_lane(growing)->lock, growing->locked);
+    struct lane *lane = own_lane(growing);
+    size_t stride = (size + growing->round) & growing->mask;
+    uintptr_t at;
+    if (lane->entries.head != 0 && stride <= growing->chunks.spare_bytes &&
+        spare_take(lane, &growing->chunks, stride, &at)) {
+        make_block(growing, lane, size, at, handle);
+        movable_unlock(&lane->lock, growing->locked);
+        return MOVABLE_OK;
+    }
+    movable_unlock(&lane->lock, growing->locked);
     return block_alloc_in(growing, size, false, 0, handle);
 }
 
@@ -66,24 +94,13 @@ HM_INLINE enum movable_result alloc_fast(struct hm_heap *heap, size_t size, bool
     if (HM_UNLIKELY(size > growing->small_bytes || zero || !enter_lane(lane, owners))) {
         return alloc_general(heap, size, zero, handle);
     }
-    size_t sum = size + growing->round;
-    size_t stride = sum & growing->mask;
+    size_t stride = (size + growing->round) & growing->mask;
     uintptr_t at = lane->at;
-    uint32_t index = lane->entries.head;
-    if (HM_UNLIKELY(lane->end - at < stride || index == 0)) {
+    if (HM_UNLIKELY(lane->end - at < stride || lane->entries.head == 0)) {
         return alloc_not_here(heap, size, handle);
     }
     lane->at = at + stride;
-    struct mentry *entry = mtable_entry(&growing->table, index);
-    mstack_pop(&growing->table, &lane->entries);
-    atomic_store_explicit(header_at(at), header_block(index, size, 0), memory_order_release);
-    lane->bytes += size;
-    lane->granules += (sum - HEADER_BYTES) & growing->mask;
-    /* As entry_make. */
-    uint64_t word = atomic_load_explicit(&entry->word, memory_order_relaxed) + growing->make;
-    atomic_store_explicit(&entry->address, at + HEADER_BYTES, memory_order_release);
-    atomic_store_explicit(&entry->word, word, memory_order_release);
-    *handle = word | index * MTABLE_LOW;
+    make_block(growing, lane, size, at, handle);
     return leave_lane(lane, owners);
 }
 
@@ -156,6 +173,20 @@ HM_COLD static enum movable_result free_special(struct growing *growing, struct 
     return MOVABLE_OK;
 }
 
+/* The block made last goes back into the range, where no read section was ever begun. What the chunk has touched stays that. */
+HM_INLINE bool unbump(struct growing *growing, struct lane *lane, uintptr_t at, size_t stride)
+{
+    if (at + stride != lane->at || atomic_load_explicit(&growing->read, memory_order_relaxed)) {
+        return false;
+    }
+    uint32_t touched = (uint32_t)(lane->at - lane->base);
+    if (touched > lane->chunk->touched) {
+        lane->chunk->touched = touched;
+    }
+    lane->at = at;
+    return true;
+}
+
 /* A small block named by handle, in a chunk that nothing special is about, without a call unless it is the last thing to do. Its
  * address is read when the entry is taken, as the block may move until then. */
 HM_INLINE enum movable_result free_fast(struct hm_heap *heap, hm_handle handle, enum owners owners)
@@ -190,14 +221,17 @@ HM_INLINE enum movable_result free_fast(struct hm_heap *heap, hm_handle handle, 
     }
     size_t sum = size + growing->round;
     size_t stride = sum & growing->mask;
-    uint64_t epoch = readers_epoch(growing->chunks.readers);
-    bool wanted = spare_wanted(&growing->chunks, chunk, stride);
-    struct spare out = spare_turn(lane, at - HEADER_BYTES, wanted ? stride : 0, epoch);
     lane->bytes -= size;
     lane->granules -= (sum - HEADER_BYTES) & growing->mask;
     atomic_store_explicit(&entry->address, lane->entries.head, memory_order_release);
     lane->entries.head = index;
     lane->entries.count++;
+    if (unbump(growing, lane, at - HEADER_BYTES, stride)) {
+        return leave_lane(lane, owners);
+    }
+    uint64_t epoch = readers_epoch(growing->chunks.readers);
+    bool wanted = spare_wanted(&growing->chunks, chunk, stride);
+    struct spare out = spare_turn(lane, at - HEADER_BYTES, wanted ? stride : 0, epoch);
     if (!wanted) {
         atomic_store_explicit(header_of(at), header_dead(stride, epoch), memory_order_release);
         uint32_t before = atomic_fetch_sub_explicit(&chunk->live, (uint32_t)stride, memory_order_acq_rel);

@@ -53,14 +53,14 @@ void spare_drop_all_locked(struct lane *lane, struct mchunks *set)
     }
 }
 
-/* The shortest place that is long enough; *waits: one is, but sections may look at it. */
+/* From the oldest one on, the first that fits well, or the shortest that is long enough; *waits: one is, but sections may look at it. */
 static struct spare *best(struct lane *lane, const struct mchunks *set, size_t stride, bool *waits)
 {
     struct spare *found = NULL;
     uint32_t length = NOT_WANTING;
     *waits = false;
-    for (unsigned i = 0; i < LANE_SPARES; i++) {
-        struct spare *spare = &lane->spare[i];
+    for (unsigned i = 0; i < LANE_SPARES && length >= stride + REST_MIN; i++) {
+        struct spare *spare = &lane->spare[(lane->spare_turn + i) % LANE_SPARES];
         if (spare->length >= stride && spare->length < length) {
             if (readers_passed(set->readers, spare->epoch, lane->spare_horizon)) {
                 found = spare;
