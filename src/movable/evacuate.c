@@ -367,6 +367,7 @@ static void begin_pass(struct step *step)
     struct growing *growing = step->growing;
     step->evacuate->idle = false;
     step->evacuate->pass++;
+    step->evacuate->moved_before = step->evacuate->moved_bytes;
     for (unsigned i = 0; i <= growing->lane_mask; i++) {
         detach_lane(growing, &growing->lane[i], step->how->all);
     }
@@ -437,17 +438,26 @@ static bool work(struct step *step)
     return true;
 }
 
-/* Empty chunks beyond what lanes are to find. False: there are more, but no time. */
-static bool release(struct step *step)
+/* How many empty chunks lanes are to find: few when the heap comes to rest. */
+static size_t keep(const struct step *step, bool done)
+{
+    if (step->how->all) {
+        return 0;
+    }
+    bool rests = done && step->evacuate->moved_bytes == step->evacuate->moved_before;
+    return rests ? 1 : mchunks_keep(&step->growing->chunks);
+}
+
+/* Empty chunks beyond so many. False: there are more, but no time. */
+static bool release(struct step *step, size_t kept)
 {
     struct mchunks *chunks = &step->growing->chunks;
-    size_t keep = step->how->all ? 0 : mchunks_keep(chunks);
     struct mlarges *larges = &step->growing->larges;
     bool more = larges->waiting > 0;
     uint64_t horizon = more ? readers_advance(step->growing->env->readers) : 0;
     while (in_time(step)) {
         size_t large = more ? mlarges_settle_one(larges, horizon) : 0;
-        size_t bytes = large > 0 ? 0 : mchunks_release(chunks, keep);
+        size_t bytes = large > 0 ? 0 : mchunks_release(chunks, kept);
         if (large + bytes == 0) {
             return true;
         }
@@ -467,14 +477,14 @@ static bool step_locked(struct step *step)
     if (step->evacuate->idle) {
         begin_pass(step);
     }
-    release(step);
+    release(step, keep(step, false));
     while (!done && step->bytes > 0 && in_time(step)) {
         if (step->evacuate->victim == NULL) {
-            release(step);
+            release(step, keep(step, false));
         }
         done = !work(step);
     }
-    done = done && release(step);
+    done = done && release(step, keep(step, true));
     if (done) {
         end_pass(step);
     }

@@ -25,6 +25,7 @@ struct evacuate {
     bool purging;    /* the victim can't be emptied: its free pages go */
     bool idle;       /* the last pass is over */
     uint32_t pass;
+    size_t moved_before; /* moved_bytes when the pass began */
     size_t left;         /* garbage, as it was counted last */
     size_t moved_blocks; /* statistics */
     size_t moved_bytes;
