@@ -141,13 +141,10 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
-    size_t moved;    /* in this pass: the next one may win something if this one did */
-    uint64_t since;  /* when the process's CPU time was read last, */
-    uint64_t cpu;    /* and what it was, without this thread's */
-    uint64_t worked; /* CPU time of the steps since then, */
-    uint64_t took;   /* and how long they took */
-    bool
-        busy; /* the process used most of all CPUs between the last two looks, or this thread had to wait for one */
+    size_t moved;   /* in this pass: the next one may win something if this one did */
+    uint64_t since; /* when the process's CPU time was read last, */
+    uint64_t cpu;   /* and what it was, without this thread's */
+    bool busy;       /* the process used most of all CPUs between the last two looks */
 };
 
 static unsigned cpus(void)
@@ -163,10 +160,7 @@ static void look_around(struct view *view, uint64_t now)
         return;
     }
     uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus() ||
-                 view->took > 2 * view->worked;
-    view->worked = 0;
-    view->took = 0;
+    view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus();
     view->since = now;
     view->cpu = cpu;
 }
@@ -196,13 +190,10 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
 {
     struct hm_heap *heap = compactor->heap;
     bool slots = (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0;
-    uint64_t began = clock_ns(CLOCK_MONOTONIC);
     uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     uint64_t now = clock_ns(CLOCK_MONOTONIC);
-    view->worked += cpu;
-    view->took += now - began;
     const struct hm_compactor_options *options = &compactor->options;
     pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
                                         view->free_bytes, view->held_bytes);

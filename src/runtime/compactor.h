@@ -3,7 +3,7 @@
  *
  * It begins when the free share is above the high mark and goes on until it is at the low mark, or moving doesn't help; then
  * it leaves the heap alone until it has more free memory than that. Between steps it sleeps as long as its shares of CPU time
- * and of bytes moved ask for; both are kept over time, not for each step. Where the process has work for most CPUs, or there are none to be had, it takes only a quarter
+ * and of bytes moved ask for; both are kept over time, not for each step. Where the process has work for most CPUs, it takes only a quarter
  * of its share, unless the free share is above four times the high mark. It takes no memory from the allocator.
  *
  * heap->compactor changes by atomic exchange, and whoever takes it away waits for the thread. In a child of fork there is no such
