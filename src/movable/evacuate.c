@@ -395,7 +395,7 @@ static void trim_victim(struct step *step)
     step->result->released_bytes += bytes;
     step->evacuate->purged_bytes += bytes;
     step->copied += bytes > 0 ? CLOCK_BYTES : 0;
-    if (bytes > 0 && mchunk_garbage(victim) < chunks->chunk_bytes / 32) {
+    if (bytes > 0 && mchunk_garbage(victim) < chunks->chunk_bytes / (MCHUNKS_BUCKETS - 1)) {
         mchunks_give(chunks, spared(step->evacuate));
     }
 }

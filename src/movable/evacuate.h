@@ -1,7 +1,7 @@
 /* Compaction: moves the blocks of the chunk with the most garbage, one by one, to where the compactor's lane allocates,
  * until chunks are empty, and gives them back.
  *
- * A pass begins by taking from the lanes what is worth it, ends when no chunk has 1/32 of garbage but those that it could not empty,
+ * A pass begins by taking from the lanes what is worth it, ends when no chunk has 1/63 of garbage but those that it could not empty,
  * and may take many steps. A block that is pinned, vetoed, or whose slot doesn't hold it, stays; whole free pages between
  * such blocks are purged. Other threads go on meanwhile: see entry.h for what keeps them apart.
  *

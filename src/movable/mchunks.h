@@ -1,7 +1,7 @@
 /* The chunks of one movable heap: which have garbage, which have room, which are empty and wait for read sections.
  *
  * Garbage is what is resident in a chunk without being a block: what evacuating it wins. Chunks that nobody holds lie in
- * buckets by garbage, in 1/32 of a chunk; a free moves a chunk on when its live bytes pass a bound. A chunk that compaction could
+ * buckets by garbage, in 1/63 of a chunk; a free moves a chunk on when its live bytes pass a bound. A chunk that compaction could
  * not empty in this pass is stuck: it lies apart until the next pass or until more of it is freed. An empty chunk goes
  * to limbo with the epoch of its death; beyond it, it is taken again as it is, or purged piece by piece and given to the page heap.
  *
@@ -15,10 +15,10 @@
 #include "os/lock.h"
 #include "page/pageheap.h"
 
-#define MCHUNKS_BUCKETS 33u
-#define MCHUNKS_STUCK   33u /* mchunk.bucket of one that is stuck */
-#define MCHUNKS_SPARSE  16u /* lanes take chunks with this much garbage rather than fresh ones, */
-#define MCHUNKS_DENSE   4u  /* or only this much if nobody compacts: such holes cost many looks at headers */
+#define MCHUNKS_BUCKETS 64u
+#define MCHUNKS_STUCK   64u /* mchunk.bucket of one that is stuck */
+#define MCHUNKS_SPARSE  32u /* lanes take chunks with this much garbage rather than fresh ones, */
+#define MCHUNKS_DENSE   8u  /* or only this much if nobody compacts: such holes cost many looks at headers */
 #define MCHUNKS_PURGE   ((size_t)64 << 10) /* purged at a time */
 
 struct mchunks {
