@@ -144,7 +144,7 @@ struct view {
     size_t moved;   /* in this pass: the next one may win something if this one did */
     uint64_t since; /* when the process's CPU time was read last, */
     uint64_t cpu;   /* and what it was, without this thread's */
-    bool busy;       /* the process used most of all CPUs between the last two looks */
+    bool busy;      /* the process used most of all CPUs between the last two looks */
 };
 
 static unsigned cpus(void)
