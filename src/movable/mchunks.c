@@ -3,9 +3,9 @@
 #include "base/check.h"
 
 #define TRIM_MIN       ((uint32_t)16 << 10)
-#define ROOM_SHARE     8   /* room: this part of a chunk */
+#define ROOM_SHARE     8  /* room: this part of a chunk */
 #define KEEP_SHARE     32 /* empty chunks kept: this part of all */
-#define UNTENDED_SHARE 8   /* fresh chunks since the last step of compaction: this part of all */
+#define UNTENDED_SHARE 8  /* fresh chunks since the last step of compaction: this part of all */
 
 void mchunks_init(struct mchunks *set, struct pageheap *pages, struct meta_pool *pool,
                   struct readers *readers)
