@@ -38,18 +38,21 @@ enum hm_move { HM_MOVE_ASK, HM_MOVED };
 typedef bool (*hm_on_move)(void *context, enum hm_move what, void *from, void *to, size_t size);
 
 #define HM_MOVABLE_ZERO_ON_FREE 1u /* freed and moved-away bytes are overwritten with zeros at once */
-#define HM_MOVABLE_SINGLE_OWNER 2u /* the caller sees to it that one thread at a time uses the heap: no locks are taken */
-#define HM_MOVABLE_SLOTS_PINNED 4u /* slots are read only under hm_slot_pin or in read sections: blocks with slots may move at any time */
-#define HM_MOVABLE_NO_RESCUE    8u /* a request that would fail doesn't compact */
+#define HM_MOVABLE_SINGLE_OWNER                                                                              \
+    2u /* the caller sees to it that one thread at a time uses the heap: no locks are taken */
+#define HM_MOVABLE_SLOTS_PINNED                                                                              \
+    4u /* slots are read only under hm_slot_pin or in read sections: blocks with slots may move at any time */
+#define HM_MOVABLE_NO_RESCUE 8u /* a request that would fail doesn't compact */
 
 struct hm_movable_options {
-    const char *name;     /* shown in reports; NULL: none. The caller keeps it alive. */
-    size_t alignment;     /* of every block: 8 or 16; 0: 16 */
-    size_t max_bytes;     /* the heap holds no more than this from the OS; 0: no limit. Not for buffers. */
-    size_t max_handles;   /* address space set aside for the table, 16 bytes each; 0: 2^28, fewer where the OS refuses */
-    unsigned flags;       /* HM_MOVABLE_ */
-    hm_on_move on_move;   /* NULL: blocks are moved without asking */
-    void *context;        /* passed to on_move */
+    const char *name; /* shown in reports; NULL: none. The caller keeps it alive. */
+    size_t alignment; /* of every block: 8 or 16; 0: 16 */
+    size_t max_bytes; /* the heap holds no more than this from the OS; 0: no limit. Not for buffers. */
+    size_t
+        max_handles; /* address space set aside for the table, 16 bytes each; 0: 2^28, fewer where the OS refuses */
+    unsigned flags;     /* HM_MOVABLE_ */
+    hm_on_move on_move; /* NULL: blocks are moved without asking */
+    void *context;      /* passed to on_move */
 };
 
 /* A heap that grows. NULL options: all zero. The caller owns it until hm_movable_destroy. NULL with ENOMEM, or EINVAL for
@@ -150,7 +153,8 @@ struct hm_front {
 static inline void *hm_deref(const hm_heap *heap, hm_handle handle)
 {
     const struct hm_front *front = (const struct hm_front *)(const void *)heap;
-    const struct hm_entry *entry = (const struct hm_entry *)(const void *)(front->table + (size_t)(uint32_t)handle * 8);
+    const struct hm_entry *entry =
+        (const struct hm_entry *)(const void *)(front->table + (size_t)(uint32_t)handle * 8);
     if (__builtin_expect((uint32_t)handle >= __atomic_load_n(&front->limit, __ATOMIC_RELAXED), 0)) {
         return NULL;
     }
@@ -213,14 +217,14 @@ struct hm_budget {
 struct hm_compact_result {
     size_t moved_blocks;
     size_t moved_bytes;
-    size_t released_bytes;   /* given back to the OS; in a buffer: joined to the free end */
-    size_t skipped_pinned;   /* blocks not moved because they were pinned, */
-    size_t skipped_vetoed;   /* because on_move said so, */
-    size_t skipped_lost;     /* because their slot didn't hold their address, */
-    size_t skipped_slots;    /* because slots may not move now */
-    size_t waiting_bytes;    /* emptied, but read sections may still look at them */
-    size_t left_bytes;       /* of free memory between blocks that further steps may release */
-    bool done;               /* nothing is left to do at the moment */
+    size_t released_bytes; /* given back to the OS; in a buffer: joined to the free end */
+    size_t skipped_pinned; /* blocks not moved because they were pinned, */
+    size_t skipped_vetoed; /* because on_move said so, */
+    size_t skipped_lost;   /* because their slot didn't hold their address, */
+    size_t skipped_slots;  /* because slots may not move now */
+    size_t waiting_bytes;  /* emptied, but read sections may still look at them */
+    size_t left_bytes;     /* of free memory between blocks that further steps may release */
+    bool done;             /* nothing is left to do at the moment */
 };
 
 /* One step of compaction: moves blocks from the sparsest places to dense ones until the budget is used up or nothing
@@ -229,12 +233,12 @@ struct hm_compact_result {
 struct hm_compact_result hm_compact(hm_heap *heap, struct hm_budget budget);
 
 struct hm_compactor_options {
-    unsigned low_percent;      /* stop when free memory between blocks is at most this share of the heap; 0: 3 */
-    unsigned high_percent;     /* begin above this share; 0: 10 */
-    unsigned cpu_percent;      /* of one CPU at most, 1 to 100; 0: 25 */
-    size_t bytes_per_second;   /* moved at most; 0: no limit */
-    struct hm_budget step;     /* of one step; zeros: 64 KiB, 100 microseconds */
-    unsigned idle_ms;          /* between two looks at the heap while there is nothing to do; 0: 50 */
+    unsigned low_percent;  /* stop when free memory between blocks is at most this share of the heap; 0: 3 */
+    unsigned high_percent; /* begin above this share; 0: 10 */
+    unsigned cpu_percent;  /* of one CPU at most, 1 to 100; 0: 25 */
+    size_t bytes_per_second; /* moved at most; 0: no limit */
+    struct hm_budget step;   /* of one step; zeros: 64 KiB, 100 microseconds */
+    unsigned idle_ms;        /* between two looks at the heap while there is nothing to do; 0: 50 */
 };
 
 /* Starts a thread that compacts the heap in the background. False with EAGAIN when no thread can be had, EBUSY when the heap has one,
@@ -246,19 +250,19 @@ void hm_compactor_stop(hm_heap *heap);
 
 struct hm_movable_stats {
     size_t live_blocks;
-    size_t live_bytes;       /* as asked for */
-    size_t granule_bytes;    /* the same, each rounded up to the alignment */
-    size_t metadata_bytes;   /* table and headers of live blocks, descriptors */
-    size_t held_bytes;       /* memory of the heap that may be resident, metadata included */
-    size_t free_bytes;       /* of them between blocks: what compaction can win */
-    size_t largest_free;     /* the largest piece of free memory in one (in a buffer; else 0) */
-    size_t waiting_bytes;    /* emptied, waiting for read sections */
+    size_t live_bytes;     /* as asked for */
+    size_t granule_bytes;  /* the same, each rounded up to the alignment */
+    size_t metadata_bytes; /* table and headers of live blocks, descriptors */
+    size_t held_bytes;     /* memory of the heap that may be resident, metadata included */
+    size_t free_bytes;     /* of them between blocks: what compaction can win */
+    size_t largest_free;   /* the largest piece of free memory in one (in a buffer; else 0) */
+    size_t waiting_bytes;  /* emptied, waiting for read sections */
     size_t pinned_blocks;
-    size_t slots;            /* live blocks that are named by a slot */
-    size_t moved_blocks;     /* since the heap was made */
+    size_t slots;        /* live blocks that are named by a slot */
+    size_t moved_blocks; /* since the heap was made */
     size_t moved_bytes;
     size_t released_bytes;
-    size_t remapped_bytes;   /* of large blocks moved without copying */
+    size_t remapped_bytes; /* of large blocks moved without copying */
     size_t steps;
     uint64_t longest_step_ns;
 };
@@ -275,9 +279,9 @@ bool hm_movable_dump(hm_heap *heap, int fd, enum hm_dump format);
 struct hm_pin_info {
     hm_handle handle;
     const char *name;
-    const char *block_name;  /* of hm_handle_tag; NULL */
+    const char *block_name; /* of hm_handle_tag; NULL */
     uint64_t age_ns;
-    size_t kept_bytes;       /* pages that would be given back if only this block's chunk had no pins */
+    size_t kept_bytes; /* pages that would be given back if only this block's chunk had no pins */
 };
 
 /* The pins made by hm_pin_tagged, oldest first, at most `max`. The number of them there are. */

@@ -71,6 +71,7 @@ HM_INLINE bool block_kill(struct growing *growing, struct mchunk *chunk, uintptr
 {
     size_t stride = mchunk_stride(size, growing->alignment);
     if (HM_UNLIKELY((growing->heap.options.flags & HM_MOVABLE_ZERO_ON_FREE) != 0)) {
+        HM_CHECK(at != 0, "a block has an address");
         memset((void *)at, 0, size);
     }
     uint64_t dead = header_dead(stride, readers_epoch(growing->chunks.readers));

@@ -16,15 +16,8 @@
 struct growing;
 
 struct evacuate {
-    struct lock lock;
     struct lane lane; /* where blocks are moved to; its own lock isn't used */
     struct mchunk *victim;
-    uint32_t cursor; /* in the victim: the next piece */
-    uint32_t before; /* the piece before it */
-    uint32_t ahead;  /* how far entries were prefetched */
-    bool purging;    /* the victim can't be emptied: its free pages go */
-    bool idle;       /* the last pass is over */
-    uint32_t pass;
     size_t moved_before; /* moved_bytes when the pass began */
     size_t left;         /* garbage, as it was counted last */
     size_t moved_blocks; /* statistics */
@@ -32,6 +25,13 @@ struct evacuate {
     size_t purged_bytes;
     size_t steps;
     uint64_t longest_ns;
+    uint32_t cursor; /* in the victim: the next piece */
+    uint32_t before; /* the piece before it */
+    uint32_t ahead;  /* how far entries were prefetched */
+    uint32_t pass;
+    struct lock lock;
+    bool purging; /* the victim can't be emptied: its free pages go */
+    bool idle;    /* the last pass is over */
 };
 
 /* How far to go and what to spare. */

@@ -44,7 +44,7 @@ HM_INLINE void make_block(struct growing *growing, struct lane *lane, size_t siz
     uint64_t word = atomic_load_explicit(&entry->word, memory_order_relaxed) + growing->make;
     atomic_store_explicit(&entry->address, at + HEADER_BYTES, memory_order_release);
     atomic_store_explicit(&entry->word, word, memory_order_release);
-    *handle = word | index * MTABLE_LOW;
+    *handle = word | (hm_handle)index * MTABLE_LOW;
 }
 
 /* The lane's range is too short: a place in the ring may do. The lane's lock is held. */

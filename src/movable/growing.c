@@ -265,7 +265,7 @@ static hm_handle at_index(struct hm_heap *heap, uint32_t index)
         return 0;
     }
     uint64_t word = entry_word(mtable_entry(&growing->table, index));
-    return entry_is_live(word) ? entry_generation(word) | index * MTABLE_LOW : 0;
+    return entry_is_live(word) ? entry_generation(word) | (hm_handle)index * MTABLE_LOW : 0;
 }
 
 /* A heap with one owner differs in the two verbs that matter most. */

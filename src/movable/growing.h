@@ -53,7 +53,7 @@ struct growing {
     _Atomic bool
         read; /* read sections have been in use: memory goes by epochs, and large blocks aren't remapped */
     _Atomic size_t
-        resizing; /* blocks being resized: a child of fork has to look for them if there were any */
+        resizing;        /* blocks being resized: a child of fork has to look for them if there were any */
     _Atomic bool warned; /* of a lost slot */
     struct mtable table;
     struct pins pins;

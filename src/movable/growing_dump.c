@@ -34,7 +34,7 @@ static void show_block(struct dump_sink *sink, struct growing *growing, uint32_t
     bool slot = (word & ENTRY_SLOT) != 0;
     piece->pins = (unsigned)(word & ENTRY_PINS);
     piece->kind = is_lost(entry, word, at) ? DUMP_LOST : piece->pins > 0 ? DUMP_PINNED : DUMP_LIVE;
-    piece->handle = slot ? 0 : entry_generation(word) | index * MTABLE_LOW;
+    piece->handle = slot ? 0 : entry_generation(word) | (hm_handle)index * MTABLE_LOW;
     piece->slot = slot ? (const void *)entry_address(entry) : NULL;
     dump_piece(sink, piece);
 }
@@ -60,7 +60,9 @@ static void show_chunk(struct dump_sink *sink, const struct shown *shown, struct
     struct growing *growing = shown->growing;
     const struct lane *lane = growing_lane_of(growing, chunk);
     uintptr_t start = chunk->span.addr;
-    uintptr_t skip = lane != NULL && lane->at != lane->end ? lane->at : 0;
+    bool open = lane != NULL && lane->at != lane->end;
+    uintptr_t skip = open ? lane->at : 0;
+    uintptr_t skip_end = open ? lane->end : 0;
     uint32_t top = chunk->top;
     uint32_t before = MCHUNK_FIRST;
     chunk->top = lane != NULL && lane->tail ? (uint32_t)(lane->at - start) : top;
@@ -68,8 +70,8 @@ static void show_chunk(struct dump_sink *sink, const struct shown *shown, struct
     for (uint32_t offset = MCHUNK_FIRST; offset < chunk->top;) {
         struct piece piece;
         if (start + offset == skip) {
-            show(sink, DUMP_FREE, lane->end - lane->at);
-            offset = (uint32_t)(lane->end - start);
+            show(sink, DUMP_FREE, skip_end - skip);
+            offset = (uint32_t)(skip_end - start);
             continue;
         }
         mchunk_read(chunk, growing->alignment, offset, before, &piece);

@@ -14,10 +14,10 @@
 /* Outcomes of verbs; api/ turns them into errno, and the fatal ones into a panic that names handle or slot. */
 enum movable_result {
     MOVABLE_OK,
-    MOVABLE_NO_MEMORY, /* ENOMEM */
-    MOVABLE_BUSY,      /* EBUSY: pinned */
-    MOVABLE_INVALID,   /* EINVAL */
-    MOVABLE_STALE,     /* ESTALE, or fatal, as the verb says */
+    MOVABLE_NO_MEMORY,   /* ENOMEM */
+    MOVABLE_BUSY,        /* EBUSY: pinned */
+    MOVABLE_INVALID,     /* EINVAL */
+    MOVABLE_STALE,       /* ESTALE, or fatal, as the verb says */
     MOVABLE_UNSUPPORTED, /* ENOTSUP */
     MOVABLE_FAILED,      /* errno says why: what write() said */
 };
@@ -28,7 +28,8 @@ struct movable_kind {
     enum movable_result (*resize)(struct hm_heap *heap, hm_handle handle, size_t size);
     enum movable_result (*size)(struct hm_heap *heap, hm_handle handle, size_t *size);
     enum movable_result (*tag)(struct hm_heap *heap, hm_handle handle, const char *name);
-    enum movable_result (*pin_tagged)(struct hm_heap *heap, hm_handle handle, const char *name, void **address);
+    enum movable_result (*pin_tagged)(struct hm_heap *heap, hm_handle handle, const char *name,
+                                      void **address);
     enum movable_result (*unpin_tagged)(struct hm_heap *heap, hm_handle handle, const char *name);
 
     /* The handle of the block that `slot` holds: what every verb by slot begins with. STALE: *slot isn't NULL, and no block of the heap
@@ -71,7 +72,8 @@ struct movable_kind {
 
 struct hm_heap {
     char *table; /* first: hm_deref reads it; entries lie at table + 8 * the handle's lower half (unsigned) */
-    _Atomic uint32_t limit; /* second: lower halves are below it, and what lies there may be read and compared as an entry */
+    _Atomic uint32_t
+        limit; /* second: lower halves are below it, and what lies there may be read and compared as an entry */
     uint32_t number; /* in the generation of every handle, 1 to 1023; unlike that of other heaps */
     const struct movable_kind *kind;
     struct hm_movable_options options;
@@ -93,7 +95,8 @@ HM_INLINE bool heap_has(const struct hm_heap *heap, hm_handle handle)
 HM_INLINE bool heap_reaches(const struct hm_heap *heap, hm_handle handle)
 {
     const void *at = &heap->limit;
-    return (uint32_t)handle < (HM_TSAN ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED) : *(const uint32_t *)at);
+    return (uint32_t)handle <
+           (HM_TSAN ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED) : *(const uint32_t *)at);
 }
 
 HM_INLINE struct mentry *heap_entry(const struct hm_heap *heap, hm_handle handle)

@@ -36,7 +36,7 @@ struct mchunks {
     _Atomic size_t held;
     _Atomic size_t count; /* changes under the lock */
     size_t limbo_count;
-    size_t going_count; /* chunks that are MCHUNK_GOING */
+    size_t going_count;      /* chunks that are MCHUNK_GOING */
     size_t untended;         /* fresh chunks since the last step of compaction */
     _Atomic size_t released; /* statistics: bytes given back */
     uint64_t filled;

@@ -59,7 +59,7 @@ static void free_entry(struct growing *growing, uint32_t index, uintptr_t at)
     }
     lane->slots -= (word & ENTRY_SLOT) != 0 ? 1 : 0;
     if ((word & ENTRY_TAGGED) != 0) {
-        pins_forget(&growing->pins, entry_generation(word) | index * MTABLE_LOW);
+        pins_forget(&growing->pins, entry_generation(word) | (hm_handle)index * MTABLE_LOW);
     }
     atomic_store(&entry->word, entry_freed(word));
     mstack_push(&growing->table, &lane->entries, index);

@@ -53,7 +53,7 @@ static hm_handle follow(struct growing *growing, uintptr_t at, uintptr_t *slot)
     uint64_t word = entry_word(block.entry);
     *slot = entry_address(block.entry);
     bool has = entry_is_live(word) && (word & ENTRY_SLOT) != 0;
-    return has ? entry_generation(word) | block.index * MTABLE_LOW : 0;
+    return has ? entry_generation(word) | (hm_handle)block.index * MTABLE_LOW : 0;
 }
 
 /* A block that is moved meanwhile isn't found where the slot said a moment ago. */

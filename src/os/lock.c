@@ -29,7 +29,8 @@ static uint32_t rank_bound(uint32_t rank)
     if (rank == LOCK_RANK_THEAP && held[LOCK_RANK_REGISTRY] > 0) {
         return rank + 1;
     }
-    if (rank == LOCK_RANK_MOVABLE_LANE && held[LOCK_RANK_MOVABLE_LIST] == 0 && held[LOCK_RANK_MOVABLE_COMPACT] > 0) {
+    if (rank == LOCK_RANK_MOVABLE_LANE && held[LOCK_RANK_MOVABLE_LIST] == 0 &&
+        held[LOCK_RANK_MOVABLE_COMPACT] > 0) {
         return rank + 1;
     }
     bool movable = rank > LOCK_RANK_MOVABLE_LIST && rank <= LOCK_RANK_MOVABLE_PINS;

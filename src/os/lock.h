@@ -18,7 +18,7 @@ enum lock_rank {
     LOCK_RANK_NONE,
     LOCK_RANK_MOVABLE_LIST,    /* the process's list of movable heaps, and its default heap */
     LOCK_RANK_MOVABLE_COMPACT, /* who compacts this heap */
-    LOCK_RANK_MOVABLE_LANE,    /* one lane of a movable heap; several at once only while holding that of who compacts */
+    LOCK_RANK_MOVABLE_LANE, /* one lane of a movable heap; several at once only while holding that of who compacts */
     LOCK_RANK_MOVABLE_HEAP,  /* what the lanes of a movable heap share; the one lock of a heap in a buffer */
     LOCK_RANK_MOVABLE_TABLE, /* its table of entries */
     LOCK_RANK_MOVABLE_PINS,  /* its names and records of pins */

@@ -13,12 +13,12 @@
 #include "base/list.h"
 
 enum span_kind {
-    SPAN_NONE,  /* a descriptor that describes nothing */
-    SPAN_FREE,  /* a run, indexed by the page heap */
-    SPAN_CHUNK, /* holds small blocks; the descriptor is the first member of struct chunk */
-    SPAN_LARGE, /* one block, pages from the page heap */
-    SPAN_OWN,   /* one block, a mapping of its own */
-    SPAN_KEPT,  /* an own mapping without a user, kept for reuse */
+    SPAN_NONE,    /* a descriptor that describes nothing */
+    SPAN_FREE,    /* a run, indexed by the page heap */
+    SPAN_CHUNK,   /* holds small blocks; the descriptor is the first member of struct chunk */
+    SPAN_LARGE,   /* one block, pages from the page heap */
+    SPAN_OWN,     /* one block, a mapping of its own */
+    SPAN_KEPT,    /* an own mapping without a user, kept for reuse */
     SPAN_MOVABLE, /* pages from the page heap, of a movable heap: a chunk or one block */
 };
 
