@@ -65,7 +65,7 @@ ON_BOTH_KINDS(slot, what_can_not_be_had_leaves_null)
 
 ON_BOTH_KINDS(slot, slots_follow_their_blocks)
 {
-    char *text[200];
+    char *text[200] = {NULL};
     cr_assert(hm_slot_alloc_array(heap, text, 1, 0));
     cr_assert(hm_slot_free(heap, text));
     for (size_t i = 0; i < 200; i++) {
