@@ -13,7 +13,7 @@
 /* The marks and shares of a compactor whose options are 0. */
 #define LOW_PERCENT  3
 #define HIGH_PERCENT 10
-#define CPU_PERCENT  25
+#define CPU_PERCENT  50u
 #define STEP_BYTES   ((size_t)64 << 10)
 #define STEP_NS      100000
 #define IDLE_MS      50

@@ -21,9 +21,10 @@
 #define HOPELESS_LOOKS 16u
 #define TRIES_MAX      7u
 #define LOOK_NS        UINT64_C(20000000) /* between two looks while it works */
-#define BUSY_PERCENT   60u                /* of all CPUs */
+#define EMPTY_STEPS    64u
+#define BUSY_PERCENT   60u /* of all CPUs */
 #define BUSY_MARKS     4u
-#define BUSY_SHARE     4u
+#define BUSY_SHARE     8u
 #define BYTES_MAX      ((size_t)1 << 33) /* of one step, for the sums */
 
 enum { STARTING, RUNNING, FAILED };
@@ -141,6 +142,7 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
+    unsigned empty; /* steps in a row that moved and released nothing: they may walk over what is dead */
     size_t moved;   /* in this pass: the next one may win something if this one did */
     uint64_t since; /* when the process's CPU time was read last, */
     uint64_t cpu;   /* and what it was, without this thread's */
@@ -198,7 +200,10 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
                                         view->free_bytes, view->held_bytes);
     uint64_t rest = compactor_account(pace, now, cpu, result.moved_bytes);
+    bool won = result.moved_bytes > 0 || result.released_bytes > 0;
     view->moved += result.moved_bytes;
+    view->empty = won ? 0 : view->empty + 1;
+    bool on = won || (result.done ? view->moved > 0 : result.waiting_bytes == 0 && view->empty < EMPTY_STEPS);
     if (result.done && result.waiting_bytes == 0 && view->moved == 0) {
         compactor_give_up(marks, view->free_bytes);
     } else {
@@ -207,10 +212,9 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     view->free_bytes = less(view->free_bytes, result.released_bytes);
     view->held_bytes = less(view->held_bytes, result.released_bytes);
     view->moved = result.done ? 0 : view->moved;
-    bool moved = result.moved_bytes > 0 || result.released_bytes > 0;
     bool stale = result.done || now - view->looked >= LOOK_NS;
     view->looked = stale ? 0 : view->looked;
-    return moved ? rest : later(rest, compactor->options.idle_ms * (SECOND_NS / 1000));
+    return on ? rest : later(rest, compactor->options.idle_ms * (SECOND_NS / 1000));
 }
 
 static void *run(void *argument)

@@ -376,7 +376,7 @@ Test(compactor, what_waits_for_readers_is_looked_after)
 Test(compactor, a_busy_process_is_left_most_of_its_cpu_time)
 {
     cr_assert_eq(compactor_share(24, false, 10, 15000, 100000), 24);
-    cr_assert_eq(compactor_share(24, true, 10, 15000, 100000), 6);
+    cr_assert_eq(compactor_share(24, true, 10, 15000, 100000), 3);
     cr_assert_eq(compactor_share(24, true, 10, 41000, 100000), 24);
     cr_assert_eq(compactor_share(2, true, 10, 15000, 100000), 1);
 }
