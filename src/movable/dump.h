@@ -10,7 +10,7 @@
 
 #include <hmalloc/handle.h>
 
-#include "movable/dump_out.h"
+#include "base/writer.h"
 
 enum dump_kind {
     DUMP_FREE,   /* can be used at once, or by compaction */
@@ -49,7 +49,7 @@ struct dump_layout {
 };
 
 struct dump_sink {
-    struct dump_out *out;
+    struct writer *out;
     const struct dump_layout *layout;
     void (*chunk)(struct dump_sink *sink, size_t bytes);
     void (*piece)(struct dump_sink *sink, const struct dump_piece *piece);

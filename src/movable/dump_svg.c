@@ -66,10 +66,10 @@ static void draw_run(struct picture *p)
 {
     size_t y = HEAD_HEIGHT + (p->chunk - 1) * (p->rows * CELL_HEIGHT + CHUNK_SPACE);
     if (p->column > p->run) {
-        dump_out_format(
-            p->sink.out, "<rect class=\"s%d\" x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%u\"/>\n",
-            (int)p->shade, MARGIN + p->run % ROW_CELLS * CELL_WIDTH, y + p->run / ROW_CELLS * CELL_HEIGHT,
-            (p->column - p->run) * CELL_WIDTH, CELL_HEIGHT - 1);
+        writer_format(p->sink.out, "<rect class=\"s%d\" x=\"%zu\" y=\"%zu\" width=\"%zu\" height=\"%u\"/>\n",
+                      (int)p->shade, MARGIN + p->run % ROW_CELLS * CELL_WIDTH,
+                      y + p->run / ROW_CELLS * CELL_HEIGHT, (p->column - p->run) * CELL_WIDTH,
+                      CELL_HEIGHT - 1);
     }
     p->run = p->column;
 }
@@ -131,44 +131,44 @@ static size_t choose_cell(const struct dump_layout *layout)
     return cell;
 }
 
-static void put_escaped(struct dump_out *out, const char *string)
+static void put_escaped(struct writer *out, const char *string)
 {
     for (; *string != 0; string++) {
         bool plain = (unsigned char)*string >= ' ' && *string != '<' && *string != '&' && *string != '>';
-        dump_out_format(out, "%c", plain ? *string : '?');
+        writer_format(out, "%c", plain ? *string : '?');
     }
 }
 
 static void svg_head(struct picture *p)
 {
     const struct dump_layout *layout = p->sink.layout;
-    struct dump_out *out = p->sink.out;
+    struct writer *out = p->sink.out;
     const char *name = layout->heap->options.name;
-    dump_out_format(
+    writer_format(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%zu\" font-family=\"sans-serif\">\n",
         2 * MARGIN + ROW_CELLS * CELL_WIDTH,
         HEAD_HEIGHT + layout->chunks * (p->rows * CELL_HEIGHT + CHUNK_SPACE) + MARGIN);
-    dump_out_format(
+    writer_format(
         out,
         "<style>.s0{fill:#e8e8e8}.s1{fill:#c9dff0}.s2{fill:#9cc4e4}.s3{fill:#6aa5d6}.s4{fill:#2f74b5}"
         ".s5{fill:#f3d9a4}.s6{fill:#8a8a8a}.s7{fill:#9b59b6}.s8{fill:#c0392b}text{font-size:12px}</style>\n");
-    dump_out_format(out, "<text x=\"%u\" y=\"18\">", MARGIN);
+    writer_format(out, "<text x=\"%u\" y=\"18\">", MARGIN);
     put_escaped(out, name == NULL ? "movable heap" : name);
-    dump_out_format(out, " (%s): %zu blocks, %zu bytes live, %zu held, %zu free between blocks</text>\n",
-                    layout->kind, layout->stats->live_blocks, layout->stats->live_bytes,
-                    layout->stats->held_bytes, layout->stats->free_bytes);
-    dump_out_format(out,
-                    "<text x=\"%u\" y=\"36\">a cell is %zu bytes; the darker, the more of it is live; red: "
-                    "pinned; violet: lost slot; "
-                    "yellow: waits for readers; grey: metadata</text>\n",
-                    MARGIN, p->cell);
+    writer_format(out, " (%s): %zu blocks, %zu bytes live, %zu held, %zu free between blocks</text>\n",
+                  layout->kind, layout->stats->live_blocks, layout->stats->live_bytes,
+                  layout->stats->held_bytes, layout->stats->free_bytes);
+    writer_format(out,
+                  "<text x=\"%u\" y=\"36\">a cell is %zu bytes; the darker, the more of it is live; red: "
+                  "pinned; violet: lost slot; "
+                  "yellow: waits for readers; grey: metadata</text>\n",
+                  MARGIN, p->cell);
 }
 
 bool dump_svg(const struct dump_layout *layout, int fd)
 {
-    struct dump_out out;
-    dump_out_init(&out, fd);
+    struct writer out;
+    writer_init(&out, fd);
     struct picture p = {
         .sink = {.out = &out, .layout = layout, .chunk = svg_chunk, .piece = svg_piece},
         .cell = choose_cell(layout),
@@ -179,6 +179,6 @@ bool dump_svg(const struct dump_layout *layout, int fd)
     svg_head(&p);
     layout->walk(&p.sink, layout->context);
     end_chunk(&p);
-    dump_out_format(&out, "</svg>\n");
-    return dump_out_finish(&out);
+    writer_format(&out, "</svg>\n");
+    return writer_finish(&out);
 }

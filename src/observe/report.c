@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
+#include "base/writer.h"
 #include "hmalloc/hmalloc.h"
 #include "observe/stats.h"
-#include "observe/writer.h"
 
 #define SIZE_TEXT 16
 

@@ -9,37 +9,20 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "base/writer.h"
 #include "hmalloc/hmalloc.h"
 #include "observe/report.h"
 #include "runtime/process.h"
 
-#define PASSIVE_BYTES 256
-
-static bool write_all(int fd, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        long written = syscall(SYS_write, fd, bytes, len);
-        if (written < 0 && errno != EINTR) {
-            return false;
-        }
-        if (written > 0) {
-            bytes += written;
-            len -= (size_t)written;
-        }
-    }
-    return true;
-}
-
 static bool write_passive(int fd, bool json)
 {
-    char buf[PASSIVE_BYTES];
-    struct text text;
-    text_init(&text, buf, sizeof(buf));
-    text_format(&text,
-                json ? "{\"version\":\"%d.%d.%d\",\"mode\":\"passive\",\"pid\":%d}\n"
-                     : "hmalloc %d.%d.%d statistics\nmode: passive\nprocess: %d\nblocks served: 0\n",
-                HM_VERSION_MAJOR, HM_VERSION_MINOR, HM_VERSION_PATCH, (int)getpid());
-    return write_all(fd, text.buf, text.len);
+    struct writer writer;
+    writer_init(&writer, fd);
+    writer_format(&writer,
+                  json ? "{\"version\":\"%d.%d.%d\",\"mode\":\"passive\",\"pid\":%d}\n"
+                       : "hmalloc %d.%d.%d statistics\nmode: passive\nprocess: %d\nblocks served: 0\n",
+                  HM_VERSION_MAJOR, HM_VERSION_MINOR, HM_VERSION_PATCH, (int)getpid());
+    return writer_finish(&writer);
 }
 
 bool report_write(int fd, bool json)

@@ -1,10 +1,11 @@
 #define _GNU_SOURCE 1
 
-#include "observe/writer.h"
+#include "base/writer.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ static void write_lines(struct writer *writer)
     }
 }
 
-Test(observe_writer, what_exceeds_the_buffer_is_written_whole)
+Test(writer, what_exceeds_the_buffer_is_written_whole)
 {
     char expected[16];
     char got[16];
@@ -38,7 +39,7 @@ Test(observe_writer, what_exceeds_the_buffer_is_written_whole)
     cr_assert_eq(read(ends[0], got, 1), 0);
 }
 
-Test(observe_writer, nothing_is_written_before_it_must_be)
+Test(writer, nothing_is_written_before_it_must_be)
 {
     char got[4];
     int ends[2];
@@ -51,7 +52,7 @@ Test(observe_writer, nothing_is_written_before_it_must_be)
     cr_assert_eq(read(ends[0], got, 3), 3);
 }
 
-Test(observe_writer, a_failing_write_is_the_last_one)
+Test(writer, a_failing_write_is_the_last_one)
 {
     int ends[2];
     cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
@@ -71,7 +72,7 @@ Test(observe_writer, a_failing_write_is_the_last_one)
     cr_assert_eq(read(ends[0], got, sizeof(got)), -1);
 }
 
-Test(observe_writer, the_error_is_that_of_the_write)
+Test(writer, the_error_is_that_of_the_write)
 {
     struct writer writer;
     writer_init(&writer, open("/dev/full", O_WRONLY));
@@ -81,5 +82,45 @@ Test(observe_writer, the_error_is_that_of_the_write)
     writer_init(&writer, -1);
     writer_format(&writer, "abc");
     cr_assert_not(writer_finish(&writer));
+    cr_assert_eq(errno, EBADF);
+}
+
+Test(writer, everything_is_written_in_order)
+{
+    int fds[2];
+    char text[40000];
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert(fcntl(fds[1], F_SETPIPE_SZ, 1 << 17) > 0);
+    struct writer out;
+    writer_init(&out, fds[1]);
+    for (int i = 0; i < 5000; i++) {
+        writer_format(&out, "%05d\n", i);
+    }
+    cr_assert(writer_finish(&out));
+    cr_assert_eq(read(fds[0], text, sizeof(text)), 30000);
+    for (int i = 0; i < 5000; i++) {
+        cr_assert_eq(atoi(text + 6 * i), i);
+    }
+}
+
+Test(writer, after_a_failure_nothing_is_written)
+{
+    struct writer out;
+    writer_init(&out, -1);
+    for (int i = 0; i < 1000; i++) {
+        writer_format(&out, "%05d\n", i);
+    }
+    cr_assert(out.failed);
+    errno = 0;
+    cr_assert_not(writer_finish(&out));
+    cr_assert_eq(errno, 0, "no second attempt");
+}
+
+Test(writer, the_reason_is_left_in_errno)
+{
+    struct writer out;
+    writer_init(&out, -1);
+    writer_format(&out, "x");
+    cr_assert_not(writer_finish(&out));
     cr_assert_eq(errno, EBADF);
 }

@@ -1,9 +1,9 @@
-/* Formatted output to a file descriptor through a small buffer: no allocation, no lock.
+/* Formatted output to a file descriptor through a small buffer: no allocation, no lock, no cancellation point.
  *
  * After a write has failed nothing more is written, and errno is left as that write set it; what was written before is a prefix of the
  * whole. */
-#ifndef HM_OBSERVE_WRITER_H
-#define HM_OBSERVE_WRITER_H
+#ifndef HM_BASE_WRITER_H
+#define HM_BASE_WRITER_H
 
 #include "base/text.h"
 

@@ -1,6 +1,6 @@
 #define _GNU_SOURCE 1
 
-#include "observe/writer.h"
+#include "base/writer.h"
 
 #include <errno.h>
 #include <sys/syscall.h>
