@@ -120,15 +120,13 @@ HM_INLINE struct halves halves_of(hm_handle handle)
     uint64_t low = (uint32_t)handle;
 #endif
     uint64_t generation = handle - low;
-    __asm__("" : "+r"(generation));
+    HM_FORGET(generation);
     return (struct halves){low, generation};
 }
 
-/* The limit only grows, and whoever has a handle has seen it grow far enough. */
 HM_INLINE bool is_inside(const struct hm_heap *heap, uint64_t low)
 {
-    return heap != NULL && (uint32_t)low < (HM_TSAN ? atomic_load_explicit(&heap->limit, memory_order_relaxed)
-                                                    : *(const uint32_t *)(uintptr_t)&heap->limit);
+    return heap != NULL && (uint32_t)low < heap_limit(heap);
 }
 
 HM_INLINE struct mentry *entry_at(const struct hm_heap *heap, uint64_t low)
@@ -142,8 +140,7 @@ HM_PUBLIC void *hm_pin(hm_heap *heap, hm_handle handle)
     if (HM_LIKELY(is_inside(heap, half.low))) {
         struct mentry *entry = entry_at(heap, half.low);
         uint64_t word = half.generation;
-        if (HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, &word, half.generation + 1,
-                                                              memory_order_acquire, memory_order_relaxed))) {
+        if (entry_pin_first(entry, &word)) {
             return (void *)entry_address(entry);
         }
     }
@@ -170,9 +167,8 @@ HM_PUBLIC void hm_unpin(hm_heap *heap, hm_handle handle)
     struct halves half = halves_of(handle);
     if (HM_LIKELY(is_inside(heap, half.low))) {
         struct mentry *entry = entry_at(heap, half.low);
-        uint64_t word = half.generation + 1;
-        if (HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, &word, half.generation,
-                                                              memory_order_release, memory_order_relaxed))) {
+        uint64_t word = half.generation;
+        if (entry_unpin_last(entry, &word)) {
             return;
         }
     }

@@ -84,15 +84,6 @@ HM_INLINE uint64_t entry_generation(uint64_t word_or_handle)
     return word_or_handle ^ (uint32_t)word_or_handle;
 }
 
-/* The lower half of a handle as a value that the compiler doesn't connect with the handle: handle ^ low is the generation for one
- * instruction, where it would build a mask otherwise. */
-HM_INLINE uint64_t entry_low(hm_handle handle)
-{
-    uint64_t low = (uint32_t)handle;
-    __asm__("" : "+r"(low));
-    return low;
-}
-
 HM_INLINE bool entry_is_of(uint64_t word, hm_handle handle)
 {
     return (word ^ handle) >> ENTRY_GENERATION == 0;
@@ -133,26 +124,32 @@ enum entry_result entry_take_general(struct mentry *entry, hm_handle handle, uin
 /* Returns once the block isn't being moved (or is gone), with the word. */
 uint64_t entry_wait(const struct mentry *entry);
 
+/* The first tries of pin and unpin, by the handle's generation: for a block without other pins and flags. */
+HM_INLINE bool entry_pin_first(struct mentry *entry, uint64_t *word)
+{
+    return HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, word, *word + 1,
+                                                             memory_order_acquire, memory_order_relaxed));
+}
+
+HM_INLINE bool entry_unpin_last(struct mentry *entry, uint64_t *word)
+{
+    *word += 1;
+    return HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, word, *word - 1,
+                                                             memory_order_release, memory_order_relaxed));
+}
+
 /* One pin more. OK: entry_address() stays what it is until the unpin. Others: STALE, FULL. */
 HM_INLINE enum entry_result entry_pin(struct mentry *entry, hm_handle handle)
 {
     uint64_t word = entry_generation(handle);
-    if (HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, &word, word + 1, memory_order_acquire,
-                                                          memory_order_relaxed))) {
-        return ENTRY_OK;
-    }
-    return entry_pin_general(entry, handle, word);
+    return entry_pin_first(entry, &word) ? ENTRY_OK : entry_pin_general(entry, handle, word);
 }
 
 /* One pin less: OK, STALE or UNPINNED. */
 HM_INLINE enum entry_result entry_unpin(struct mentry *entry, hm_handle handle)
 {
-    uint64_t word = entry_generation(handle) + 1;
-    if (HM_LIKELY(atomic_compare_exchange_strong_explicit(&entry->word, &word, word - 1, memory_order_release,
-                                                          memory_order_relaxed))) {
-        return ENTRY_OK;
-    }
-    return entry_unpin_general(entry, handle, word);
+    uint64_t word = entry_generation(handle);
+    return entry_unpin_last(entry, &word) ? ENTRY_OK : entry_unpin_general(entry, handle, word);
 }
 
 /* Live -> free. OK: the entry is the caller's alone (its address is still the block's or the slot's) until he gives it back to

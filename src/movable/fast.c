@@ -13,7 +13,7 @@ HM_INLINE struct lane *own_lane(struct growing *growing)
     struct lane *lane =
         (struct lane *)(void *)((char *)growing->lane + (mixed >> (28 - LANE_SHIFT) & growing->lane_offsets));
     /* Computed once: else the compiler does it again for each member. */
-    __asm__("" : "+r"(lane));
+    HM_FORGET(lane);
     return lane;
 }
 
@@ -116,13 +116,6 @@ enum movable_result block_alloc_single(struct hm_heap *heap, size_t size, bool z
 
 /* Freeing */
 
-/* Only grows; plain, so that it folds into the comparison. */
-HM_INLINE uint32_t limit_of(const struct hm_heap *heap)
-{
-    return HM_TSAN ? atomic_load_explicit(&heap->limit, memory_order_relaxed)
-                   : *(const uint32_t *)(uintptr_t)&heap->limit;
-}
-
 HM_COLD static enum movable_result free_not_here(struct growing *growing, struct lane *lane, hm_handle handle)
 {
     movable_unlock(&lane->lock, growing->locked);
@@ -193,7 +186,7 @@ HM_INLINE enum movable_result free_fast(struct hm_heap *heap, hm_handle handle, 
 {
     struct growing *growing = growing_of(heap);
     struct lane *lane = own_lane(growing);
-    if (HM_UNLIKELY((uint32_t)handle >= limit_of(heap) || !enter_lane(lane, owners))) {
+    if (HM_UNLIKELY((uint32_t)handle >= heap_limit(heap) || !enter_lane(lane, owners))) {
         return block_free_general(growing, handle);
     }
     struct mentry *entry = heap_entry(heap, handle);

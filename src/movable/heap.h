@@ -91,12 +91,12 @@ HM_INLINE bool heap_has(const struct hm_heap *heap, hm_handle handle)
            handle >> ENTRY_NUMBER == heap->number;
 }
 
-/* The same without the check of the number; a plain load, which folds into the comparison. */
-HM_INLINE bool heap_reaches(const struct hm_heap *heap, hm_handle handle)
+/* `limit` for the shortest paths: it only grows, and whoever has a handle has seen it grow far enough. Plain, so that it folds into
+ * the comparison. */
+HM_INLINE uint32_t heap_limit(const struct hm_heap *heap)
 {
     const void *at = &heap->limit;
-    return (uint32_t)handle <
-           (HM_TSAN ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED) : *(const uint32_t *)at);
+    return HM_TSAN ? __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED) : *(const uint32_t *)at;
 }
 
 HM_INLINE struct mentry *heap_entry(const struct hm_heap *heap, hm_handle handle)
