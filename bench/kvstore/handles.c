@@ -26,11 +26,6 @@ static const void *read_block(const union ref *ref)
     return hm_deref(movable_heap, ref->handle);
 }
 
-static void done(void)
-{
-    hm_read_leave(movable_heap);
-}
-
 static void *write_block(union ref *ref)
 {
     return hm_pin(movable_heap, ref->handle);
@@ -53,7 +48,7 @@ const struct backend backend_handles = {.name = "handles",
                                         .alloc = alloc_block,
                                         .free = free_block,
                                         .read = read_block,
-                                        .done = done,
+                                        .done = movable_done,
                                         .write = write_block,
                                         .written = written,
                                         .move = move,

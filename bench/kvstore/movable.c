@@ -20,6 +20,11 @@ void movable_stop(void)
     hm_movable_destroy(movable_heap);
 }
 
+void movable_done(void)
+{
+    hm_read_leave(movable_heap);
+}
+
 void movable_report(void)
 {
     struct hm_movable_stats stats;

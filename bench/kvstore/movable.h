@@ -10,6 +10,9 @@ extern hm_heap *movable_heap;
 void movable_start(unsigned flags);
 void movable_stop(void);
 
+/* The end of what a read began. */
+void movable_done(void);
+
 /* What was moved, and what the heap's own data takes. */
 void movable_report(void);
 

@@ -24,11 +24,6 @@ static const void *read_block(const union ref *ref)
     return __atomic_load_n(&ref->pointer, __ATOMIC_ACQUIRE);
 }
 
-static void done(void)
-{
-    hm_read_leave(movable_heap);
-}
-
 static void *write_block(union ref *ref)
 {
     return hm_slot_pin(movable_heap, &ref->pointer);
@@ -52,7 +47,7 @@ const struct backend backend_slots = {.name = "slots",
                                       .alloc = alloc_block,
                                       .free = free_block,
                                       .read = read_block,
-                                      .done = done,
+                                      .done = movable_done,
                                       .write = write_block,
                                       .written = written,
                                       .move = move,

@@ -129,13 +129,9 @@ static enum movable_result unpin_tagged(struct hm_heap *heap, hm_handle handle, 
 /* From the first one on, blocks aren't remapped or cut off where they lie: who is about to do so holds one of these locks. */
 HM_COLD static void first_read(struct growing *growing)
 {
-    if (growing->locked) {
-        growing_lock_all(growing);
-    }
+    growing_lock_all(growing);
     atomic_store_explicit(&growing->read, true, memory_order_relaxed);
-    if (growing->locked) {
-        growing_unlock_all(growing);
-    }
+    growing_unlock_all(growing);
 }
 
 static void read_enter(struct hm_heap *heap)
@@ -191,6 +187,9 @@ static struct hm_compact_result compact(struct hm_heap *heap, struct hm_budget b
 
 void growing_lock_all(struct growing *growing)
 {
+    if (!growing->locked) {
+        return;
+    }
     lock_acquire(&growing->evacuate.lock);
     for (unsigned i = 0; i <= growing->lane_mask; i++) {
         lock_acquire(&growing->lane[i].lock);
@@ -209,7 +208,9 @@ static void unlock_all(struct growing *growing, void (*unlock)(struct lock *lock
 
 void growing_unlock_all(struct growing *growing)
 {
-    unlock_all(growing, lock_release);
+    if (growing->locked) {
+        unlock_all(growing, lock_release);
+    }
 }
 
 static void fork_prepare(struct hm_heap *heap)

@@ -88,7 +88,7 @@ void growing_verify(struct hm_heap *heap);
 /* The lane that allocates from a range in the chunk, if any does; all locks are held. */
 const struct lane *growing_lane_of(const struct growing *growing, const struct mchunk *chunk);
 
-/* All locks of the heap, in order. */
+/* All locks of the heap, in order; none where it has one owner. */
 void growing_lock_all(struct growing *growing);
 void growing_unlock_all(struct growing *growing);
 

@@ -163,12 +163,8 @@ enum movable_result growing_dump(struct hm_heap *heap, int fd, enum hm_dump form
                                  .summary = true,
                                  .walk = walk,
                                  .context = &shown};
-    if (growing->locked) {
-        growing_lock_all(growing);
-    }
+    growing_lock_all(growing);
     bool written = write_locked(growing, &layout, fd, format);
-    if (growing->locked) {
-        growing_unlock_all(growing);
-    }
+    growing_unlock_all(growing);
     return written ? MOVABLE_OK : MOVABLE_FAILED;
 }

@@ -6,20 +6,6 @@
 /* All blocks die at once. A first walk makes every entry MOVING, so that nobody can pin or free any more, and undoes that if a
  * block is pinned; a second one frees. */
 
-static void lock_all(struct growing *growing)
-{
-    if (growing->locked) {
-        growing_lock_all(growing);
-    }
-}
-
-static void unlock_all(struct growing *growing)
-{
-    if (growing->locked) {
-        growing_unlock_all(growing);
-    }
-}
-
 static void release_entries(struct growing *growing, uint32_t end)
 {
     for (uint32_t i = 1; i < end; i++) {
@@ -131,12 +117,12 @@ static void discard_larges(struct growing *growing, bool wait)
 enum movable_result growing_reset(struct hm_heap *heap)
 {
     struct growing *growing = growing_of(heap);
-    lock_all(growing);
+    growing_lock_all(growing);
     bool done = seize_entries(growing, atomic_load(&growing->table.fresh));
     if (done) {
         free_all_blocks(growing);
     }
-    unlock_all(growing);
+    growing_unlock_all(growing);
     if (!done) {
         return MOVABLE_BUSY;
     }
@@ -149,9 +135,9 @@ void growing_destroy(struct hm_heap *heap)
 {
     struct growing *growing = growing_of(heap);
     struct growing_env *env = growing->env;
-    lock_all(growing);
+    growing_lock_all(growing);
     free_all_blocks(growing);
-    unlock_all(growing);
+    growing_unlock_all(growing);
     discard_larges(growing, false);
     mlarges_destroy(&growing->larges);
     mchunks_destroy(&growing->chunks);

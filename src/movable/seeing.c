@@ -28,20 +28,6 @@ static struct sums sum_lanes(struct growing *growing)
     return sums;
 }
 
-static void lock_all(struct growing *growing)
-{
-    if (growing->locked) {
-        growing_lock_all(growing);
-    }
-}
-
-static void unlock_all(struct growing *growing)
-{
-    if (growing->locked) {
-        growing_unlock_all(growing);
-    }
-}
-
 static size_t metadata_bytes(const struct growing *growing, size_t blocks)
 {
     size_t small = blocks - growing->larges.count;
@@ -67,7 +53,7 @@ void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
     struct mchunks_stats chunks;
     memset(stats, 0, sizeof *stats);
     mchunks_stats(&growing->chunks, &chunks);
-    lock_all(growing);
+    growing_lock_all(growing);
     struct sums sums = sum_lanes(growing);
     stats->live_blocks = sums.blocks;
     stats->live_bytes = sums.bytes;
@@ -85,7 +71,7 @@ void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
     stats->remapped_bytes = growing->larges.remapped;
     stats->steps = evacuate->steps;
     stats->longest_step_ns = evacuate->longest_ns;
-    unlock_all(growing);
+    growing_unlock_all(growing);
     stats->pinned_blocks = count_pinned(growing);
 }
 
@@ -242,9 +228,9 @@ static void verify_locked(struct growing *growing)
 void growing_verify(struct hm_heap *heap)
 {
     struct growing *growing = growing_of(heap);
-    lock_all(growing);
+    growing_lock_all(growing);
     verify_locked(growing);
-    unlock_all(growing);
+    growing_unlock_all(growing);
     pins_verify(&growing->pins);
     readers_verify(growing->env->readers);
 }

@@ -8,22 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/pause.h"
+
 #define SPINS      32u
 #define YIELDS     32u
 #define SLEEP_NS   20000
 #define SLEEPS_LOG 6u /* 20 us doubled this often is the longest sleep */
 #define NS_MAX     1000000
-
-static void spin(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#else
-    __asm__ volatile("" ::: "memory");
-#endif
-}
 
 /* A raw call: libc's is a point where the thread may be cancelled. A filter that refuses it makes this a yield. */
 static void sleep_ns(long ns)
@@ -39,7 +30,7 @@ void wait_step(struct wait *wait)
     int saved = errno;
     uint32_t step = wait->steps;
     if (step < SPINS) {
-        spin();
+        cpu_pause();
     } else if (step < SPINS + YIELDS) {
         sched_yield();
     } else {

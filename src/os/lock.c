@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/pause.h"
 
 #define SPIN_TRIES 64
 
@@ -61,17 +62,6 @@ static void rank_leave(const struct lock *lock)
     if (HM_DEBUG && lock->rank != LOCK_RANK_NONE && held[lock->rank] > 0) {
         held[lock->rank]--;
     }
-}
-
-HM_INLINE void cpu_pause(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield" ::: "memory");
-#else
-    __asm__ volatile("" ::: "memory");
-#endif
 }
 
 /* By the affinity mask: get_nprocs() opens files. A mask too small for the machine is refused, so there are

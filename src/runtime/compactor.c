@@ -177,7 +177,7 @@ static void look(struct hm_heap *heap, struct view *view)
         view->free_bytes = stats.free_bytes;
         view->held_bytes = stats.held_bytes;
     }
-    view->looked = clock_ns(CLOCK_MONOTONIC);
+    view->looked = os_now_ns();
     look_around(view, view->looked);
 }
 
@@ -195,7 +195,7 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
-    uint64_t now = clock_ns(CLOCK_MONOTONIC);
+    uint64_t now = os_now_ns();
     const struct hm_compactor_options *options = &compactor->options;
     pace->cpu_percent = compactor_share(options->cpu_percent, view->busy, options->high_percent,
                                         view->free_bytes, view->held_bytes);

@@ -55,6 +55,15 @@ static inline struct hm_heap *growing_fixture_heap(struct growing_fixture *fixtu
     return heap;
 }
 
+/* Verifies everything, then takes it down. */
+static inline void growing_fixture_end(struct growing_fixture *fixture, struct hm_heap *heap)
+{
+    heap->kind->verify(heap);
+    heap->kind->destroy(heap);
+    core_verify(fixture->core.core, NULL);
+    growing_fixture_drop(fixture);
+}
+
 /* The public verbs, as far as tests need them. */
 
 static inline hm_handle g_alloc(struct hm_heap *heap, size_t size)

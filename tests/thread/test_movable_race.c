@@ -138,10 +138,7 @@ static void race(const struct way *way)
     for (size_t i = 0; i < WORKERS; i++) {
         pthread_join(workers[i].thread, NULL);
     }
-    heap->kind->verify(heap);
-    heap->kind->destroy(heap);
-    core_verify(fixture.core.core, NULL);
-    growing_fixture_drop(&fixture);
+    growing_fixture_end(&fixture, heap);
 }
 
 Test(movable_race, frees_against_the_compactor)

@@ -16,10 +16,7 @@ static void use(const struct hm_movable_options *options)
 
 static void teardown(void)
 {
-    heap->kind->verify(heap);
-    heap->kind->destroy(heap);
-    core_verify(fixture.core.core, NULL);
-    growing_fixture_drop(&fixture);
+    growing_fixture_end(&fixture, heap);
 }
 
 /* Blocks in a row, of which every n-th stays. */

@@ -18,9 +18,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    heap->kind->verify(heap);
-    heap->kind->destroy(heap);
-    growing_fixture_drop(&fixture);
+    growing_fixture_end(&fixture, heap);
 }
 
 TestSuite(growing_dump, .init = setup, .fini = teardown);

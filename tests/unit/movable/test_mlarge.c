@@ -13,10 +13,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    heap->kind->verify(heap);
-    heap->kind->destroy(heap);
-    core_verify(fixture.core.core, NULL);
-    growing_fixture_drop(&fixture);
+    growing_fixture_end(&fixture, heap);
 }
 
 TestSuite(mlarge, .init = setup, .fini = teardown);

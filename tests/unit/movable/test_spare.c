@@ -12,9 +12,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    heap->kind->verify(heap);
-    heap->kind->destroy(heap);
-    growing_fixture_drop(&fixture);
+    growing_fixture_end(&fixture, heap);
 }
 
 TestSuite(spare, .init = setup, .fini = teardown);
