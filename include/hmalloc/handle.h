@@ -235,8 +235,9 @@ struct hm_compact_result hm_compact(hm_heap *heap, struct hm_budget budget);
 struct hm_compactor_options {
     unsigned low_percent;  /* stop when free memory between blocks is at most this share of the heap; 0: 3 */
     unsigned high_percent; /* begin above this share; 0: 10 */
-    unsigned
-        cpu_percent; /* of one CPU at most, 1 to 100; 0: 50. An eighth of it while the process uses most of all CPUs. */
+    /* Of one CPU at most, 1 to 100; 0: 50. While the process uses most of all CPUs, an eighth of it, unless more than four times
+     * high_percent are free. */
+    unsigned cpu_percent;
     size_t bytes_per_second; /* moved at most; 0: no limit */
     struct hm_budget step;   /* of one step; zeros: 64 KiB, 100 microseconds */
     unsigned idle_ms;        /* between two looks at the heap while there is nothing to do; 0: 50 */
