@@ -453,7 +453,7 @@ static bool release(struct step *step, size_t kept)
 {
     struct mchunks *chunks = &step->growing->chunks;
     struct mlarges *larges = &step->growing->larges;
-    bool more = larges->waiting > 0;
+    bool more = atomic_load_explicit(&larges->waiting, memory_order_relaxed) > 0;
     uint64_t horizon = more ? readers_advance(step->growing->env->readers) : 0;
     while (in_time(step)) {
         size_t large = more ? mlarges_settle_one(larges, horizon) : 0;

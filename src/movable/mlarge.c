@@ -135,7 +135,7 @@ void mlarge_discard(struct mlarges *larges, struct mlarge *large, bool wait)
     larges->bytes -= large->span.bytes;
     if (wait) {
         large->epoch = readers_epoch(larges->set->readers);
-        larges->waiting += large->span.bytes;
+        atomic_fetch_add_explicit(&larges->waiting, large->span.bytes, memory_order_relaxed);
         atomic_store_explicit(&large->index, 0, memory_order_relaxed);
         list_push_back(&larges->limbo, &large->all);
     }
@@ -154,7 +154,7 @@ static struct mlarge *passed(struct mlarges *larges, uint64_t horizon)
     if (!list_empty(&larges->limbo) && of_node(larges->limbo.next)->epoch < horizon) {
         large = of_node(larges->limbo.next);
         list_remove(&large->all);
-        larges->waiting -= large->span.bytes;
+        atomic_fetch_sub_explicit(&larges->waiting, large->span.bytes, memory_order_relaxed);
     }
     unlock(larges);
     return large;

@@ -20,7 +20,7 @@ struct mlarges {
     struct list limbo;
     size_t count;
     size_t bytes;
-    size_t waiting;
+    _Atomic size_t waiting; /* written with the lock; the compactor looks without it */
     size_t remapped;  /* statistics: bytes of blocks moved by remapping */
     uintptr_t lowest; /* no block ever lay outside of these two */
     uintptr_t highest;

@@ -82,9 +82,10 @@ void growing_look(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes)
     mchunks_stats(&growing->chunks, &chunks);
     movable_lock(&growing->chunks.lock, growing->locked);
     size_t larges = growing->larges.bytes + growing->larges.waiting;
+    size_t metadata = metadata_bytes(growing, growing->larges.count);
     movable_unlock(&growing->chunks.lock, growing->locked);
     *free_bytes = chunks.garbage;
-    *held_bytes = chunks.touched + larges + metadata_bytes(growing, growing->larges.count);
+    *held_bytes = chunks.touched + larges + metadata;
 }
 
 /* Pins */
