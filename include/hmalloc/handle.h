@@ -93,7 +93,9 @@ hm_handle hm_handle_calloc(hm_heap *heap, size_t count, size_t size);
 bool hm_handle_free(hm_heap *heap, hm_handle handle);
 
 /* Resizes the block, keeping its bytes up to the smaller size; the handle stays valid. False with EBUSY while it is pinned (even if
- * the size would fit), with ENOMEM on exhaustion; the block is as it was. Fatal as hm_handle_free. */
+ * the size would fit), with ENOMEM on exhaustion; the block is as it was. Fatal as hm_handle_free. A read section that has the handle
+ * may look it up and find the new size: before a block that others read is made shorter, take its handle from where they find it, and
+ * hm_read_synchronize. */
 bool hm_handle_resize(hm_heap *heap, hm_handle handle, size_t size);
 
 /* The size asked for last; 0 with errno ESTALE for a stale or foreign handle. */
