@@ -64,25 +64,6 @@ HM_PUBLIC void cfree(void *block)
     verb_free(block);
 }
 
-/* libc's calls realloc, which may be the executable's. */
-HM_COLD static void *next_reallocarray(void *block, size_t count, size_t size)
-{
-    union {
-        void *symbol;
-        void *(*reallocarray)(void *block, size_t count, size_t size);
-    } next = {.symbol = passive_symbol("reallocarray")};
-    return next.symbol != NULL ? next.reallocarray(block, count, size) : general_no_memory();
-}
-
-HM_PUBLIC void *reallocarray(void *block, size_t count, size_t size)
-{
-    size_t bytes;
-    if (passive_mode()) {
-        return next_reallocarray(block, count, size);
-    }
-    return bits_mul(count, size, &bytes) ? verb_realloc(block, bytes) : general_no_memory();
-}
-
 HM_PUBLIC void *aligned_alloc(size_t alignment, size_t size)
 {
     return verb_aligned_alloc(alignment, size);
