@@ -112,6 +112,7 @@ HM_PUBLIC bool hm_compactor_start(hm_heap *heap, const struct hm_compactor_optio
         (heap->options.flags & HM_MOVABLE_SINGLE_OWNER) != 0) {
         return outcome(MOVABLE_INVALID);
     }
+    movables_prepare();
     enum compactor_result result = compactor_start(heap, &all);
     if (result == COMPACTOR_NO_THREAD) {
         errno = EAGAIN;

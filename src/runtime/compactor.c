@@ -33,6 +33,7 @@ struct compactor {
     struct hm_heap *heap;
     struct hm_compactor_options options;
     pthread_t thread;
+    pid_t process; /* in which the thread runs */
     _Atomic uint32_t state;
     _Atomic uint32_t stop; /* a futex */
 };
@@ -267,13 +268,28 @@ static bool replace(struct hm_heap *heap, struct compactor *expected, struct com
     return __atomic_compare_exchange_n(&heap->compactor, &old, by, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* A forked child has none of its parent's threads. compactor_forget() wasn't called for heaps that fork doesn't know of. */
+static bool inherited(const struct compactor *compactor)
+{
+    return compactor->process != getpid();
+}
+
+static void forget_inherited(struct hm_heap *heap)
+{
+    struct compactor *compactor = __atomic_load_n(&heap->compactor, __ATOMIC_ACQUIRE);
+    if (compactor != NULL && inherited(compactor) && replace(heap, compactor, NULL)) {
+        meta_pool_put(&pool, compactor);
+    }
+}
+
 enum compactor_result compactor_start(struct hm_heap *heap, const struct hm_compactor_options *options)
 {
     struct compactor *compactor = meta_pool_get(&pool);
     if (compactor == NULL) {
         return COMPACTOR_NO_THREAD;
     }
-    *compactor = (struct compactor){.heap = heap, .options = *options};
+    *compactor = (struct compactor){.heap = heap, .options = *options, .process = getpid()};
+    forget_inherited(heap);
     if (!replace(heap, NULL, compactor)) {
         meta_pool_put(&pool, compactor);
         return COMPACTOR_RUNNING;
@@ -298,6 +314,10 @@ void compactor_stop(struct hm_heap *heap)
     int saved = errno;
     struct compactor *compactor = __atomic_exchange_n(&heap->compactor, NULL, __ATOMIC_ACQ_REL);
     if (compactor == NULL) {
+        return;
+    }
+    if (inherited(compactor)) {
+        meta_pool_put(&pool, compactor);
         return;
     }
     while (atomic_load_explicit(&compactor->state, memory_order_acquire) == STARTING) {

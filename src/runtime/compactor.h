@@ -7,7 +7,7 @@
  * of its share, unless the free share is above four times the high mark. It takes no memory from the allocator.
  *
  * heap->compactor changes by atomic exchange, and whoever takes it away waits for the thread. In a child of fork there is no such
- * thread; compactor_forget() says so. */
+ * thread; compactor_forget() says so, and starting and stopping see it by themselves for heaps that fork doesn't know of. */
 #ifndef HM_RUNTIME_COMPACTOR_H
 #define HM_RUNTIME_COMPACTOR_H
 

@@ -61,6 +61,14 @@ static void take_lock(void)
     }
 }
 
+void movables_prepare(void)
+{
+    if (HM_UNLIKELY(!atomic_load_explicit(&ready, memory_order_acquire))) {
+        take_lock();
+        lock_release(&lock);
+    }
+}
+
 /* 0: all are taken. */
 static uint32_t take_number(void)
 {
@@ -121,6 +129,7 @@ void movables_destroy(struct hm_heap *heap)
     uint32_t number = heap->number;
     compactor_stop(heap);
     take_lock();
+    bool listed = !list_empty(&heap->in_process);
     list_remove(&heap->in_process);
     struct hm_heap *expected = heap;
     atomic_compare_exchange_strong(&chosen, &expected, NULL);
@@ -129,9 +138,11 @@ void movables_destroy(struct hm_heap *heap)
     }
     lock_release(&lock);
     heap->kind->destroy(heap);
-    take_lock();
-    give_number(number);
-    lock_release(&lock);
+    if (listed) {
+        take_lock();
+        give_number(number);
+        lock_release(&lock);
+    }
 }
 
 static const struct hm_movable_options own_options = {.name = "default", .alignment = 16};

@@ -18,7 +18,10 @@ extern struct readers movables_readers;
 struct hm_heap *movables_create(const struct hm_movable_options *options);
 struct hm_heap *movables_create_in(void *buffer, size_t bytes, const struct hm_movable_options *options);
 
-/* Stops the heap's compactor and destroys it. If it was the default heap, there is none now. */
+/* What the first heap does, for heaps that nobody has to know of (buffer_create_outside): compactors can be started after it. */
+void movables_prepare(void);
+
+/* Stops the heap's compactor and destroys it. A heap that isn't in the list keeps its number, which others have, too. If it was the default heap, there is none now. */
 void movables_destroy(struct hm_heap *heap);
 
 /* The default heap: the chosen one, else one of the process's own, which is made when it is first asked for. NULL: no memory. */

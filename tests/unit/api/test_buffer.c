@@ -2,6 +2,10 @@
 #include <errno.h>
 #include <hmalloc/buffer.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/env.h"
 
 static uint64_t control[HM_BUFFER_CONTROL_FOR(4) / 8];
 
@@ -50,4 +54,39 @@ Test(api_buffer, arguments_are_checked)
     cr_assert_null(hm_buffer_create(memory, 100, (char *)control + 1, 4, NULL));
     cr_assert_null(hm_buffer_create(memory, 100, control, SIZE_MAX, NULL));
     cr_assert_null(hm_buffer_create(memory, 100, control, 4, &options));
+}
+
+Test(api_buffer, a_compactor_can_be_the_first_thing_that_a_process_asks_for)
+{
+    static char memory[1000];
+    hm_heap *heap = hm_buffer_create(memory, sizeof(memory), control, 4, NULL);
+    cr_assert(hm_compactor_start(heap, NULL));
+    cr_assert_not(hm_compactor_start(heap, NULL));
+    cr_assert_eq(errno, EBUSY);
+    hm_compactor_stop(heap);
+    hm_compactor_stop(heap);
+    cr_assert(hm_compactor_start(heap, NULL));
+    hm_movable_destroy(heap);
+}
+
+Test(api_buffer, a_child_can_stop_and_start_the_compactor)
+{
+    static char memory[1000];
+    hm_heap *heap = hm_buffer_create(memory, sizeof(memory), control, 4, NULL);
+    cr_assert(hm_compactor_start(heap, NULL));
+    for (int stop_first = 0; stop_first < 2; stop_first++) {
+        pid_t pid = test_under("tsan") ? -1 : fork();
+        if (pid == 0) {
+            alarm(20);
+            if (stop_first) {
+                hm_compactor_stop(heap);
+            }
+            bool started = hm_compactor_start(heap, NULL);
+            hm_compactor_stop(heap);
+            _exit(!started);
+        }
+        int status = 0;
+        cr_assert(pid == -1 || (waitpid(pid, &status, 0) == pid && status == 0));
+    }
+    hm_compactor_stop(heap);
 }

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "movable/buffer.h"
 #include "runtime/process.h"
 #include "support/env.h"
 
@@ -55,6 +56,17 @@ Test(movables, so_many_heaps_live_and_no_more)
     movables_destroy(heap[500]);
     cr_assert_not_null(make(500));
     cr_assert_eq(heap[500]->number, number);
+}
+
+Test(movables, a_heap_that_nobody_knows_of_gives_no_number_back)
+{
+    static uint64_t control[BUFFER_CONTROL_BYTES / 8 + 30];
+    struct hm_heap *apart = buffer_create_outside(buffers[MOST], BUFFER_BYTES, control, 10, &plain);
+    for (unsigned i = 0; i < MOST; i++) {
+        cr_assert_not_null(make(i));
+    }
+    movables_destroy(apart);
+    cr_assert_null(movables_create(&plain), "number %u is a living heap's", apart->number);
 }
 
 static void count(struct hm_heap *one, void *context)
