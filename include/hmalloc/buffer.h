@@ -29,8 +29,8 @@ struct hm_buffer_block {
     void *slot; /* NULL: the block has a handle, or lost its slot */
 };
 
-/* The block at a position, counted from 0 in the order of addresses, of any heap in a buffer. False: there are no more. Linear in the
- * position. */
+/* The block at a position, counted from 0 in the order of addresses, of any heap in a buffer. False: there are no more, or, with EINVAL, the heap
+ * isn't in a buffer. Linear in the position. */
 bool hm_buffer_block_at(hm_heap *heap, size_t position, struct hm_buffer_block *block);
 
 #ifdef __cplusplus

@@ -137,7 +137,8 @@ hm_handle hm_handle_expand(hm_heap *heap, hm_handle32 compact);
 void hm_read_enter(hm_heap *heap);
 void hm_read_leave(hm_heap *heap);
 
-/* Waits until every read section that other threads are in has been left. */
+/* Waits until every read section that other threads are in has been left. In a buffer the caller's own are waited for, too: not inside
+ * of one there. */
 void hm_read_synchronize(hm_heap *heap);
 
 /* The front of every heap and of its table, for hm_deref alone. */

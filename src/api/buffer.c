@@ -23,6 +23,10 @@ HM_PUBLIC hm_heap *hm_buffer_create(void *buffer, size_t bytes, void *control, s
 HM_PUBLIC bool hm_buffer_block_at(hm_heap *heap, size_t position, struct hm_buffer_block *block)
 {
     struct buffer_block found;
+    heap = outcome_heap(heap);
+    if (heap == NULL || !buffer_is(heap)) {
+        return heap != NULL && outcome(MOVABLE_INVALID);
+    }
     if (position > UINT32_MAX || !buffer_block_at(heap, (uint32_t)position, &found)) {
         return false;
     }

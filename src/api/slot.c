@@ -61,6 +61,9 @@ HM_PUBLIC bool hm_slot_alloc_array(hm_heap *heap, void *slots, size_t count, siz
     char *slot = slots;
     enum movable_result result = MOVABLE_OK;
     heap = outcome_heap(heap);
+    if (heap != NULL && count > PTRDIFF_MAX / sizeof(void *)) {
+        return outcome(MOVABLE_NO_MEMORY);
+    }
     for (size_t i = 0; heap != NULL && i < count; i++) {
         if (!is_slot(heap, slots) || has_block(heap, slot + i * sizeof(void *))) {
             return outcome(MOVABLE_INVALID);

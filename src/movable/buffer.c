@@ -257,6 +257,11 @@ static const struct movable_kind kind = {
     .at_index = do_at_index,
 };
 
+bool buffer_is(const struct hm_heap *heap)
+{
+    return heap->kind == &kind;
+}
+
 static struct buffer *create(char *control, size_t control_bytes, uint32_t number,
                              const struct hm_movable_options *options)
 {

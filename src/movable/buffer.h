@@ -87,6 +87,9 @@ struct hm_heap *buffer_create(void *memory, size_t bytes, uint32_t number,
 struct hm_heap *buffer_create_outside(void *memory, size_t bytes, void *control, uint32_t count,
                                       const struct hm_movable_options *options);
 
+/* Whether a heap of any kind is in a buffer. */
+bool buffer_is(const struct hm_heap *heap);
+
 HM_INLINE size_t buffer_outside_bytes(uint32_t count)
 {
     return BUFFER_CONTROL_BYTES + count * sizeof(struct descriptor);

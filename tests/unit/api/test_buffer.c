@@ -90,3 +90,17 @@ Test(api_buffer, a_child_can_stop_and_start_the_compactor)
     }
     hm_compactor_stop(heap);
 }
+
+Test(api_buffer, a_heap_that_grows_has_no_positions)
+{
+    struct hm_buffer_block block;
+    hm_heap *heap = hm_movable_create(NULL);
+    cr_assert_neq(hm_handle_alloc(heap, 10), 0);
+    errno = 0;
+    cr_assert_not(hm_buffer_block_at(heap, 0, &block));
+    cr_assert_eq(errno, EINVAL);
+    errno = 0;
+    cr_assert_not(hm_buffer_block_at(NULL, 0, &block));
+    cr_assert_eq(errno, EINVAL);
+    hm_movable_destroy(heap);
+}

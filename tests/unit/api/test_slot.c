@@ -119,6 +119,17 @@ ON_BOTH_KINDS(slot, an_array_is_all_or_nothing)
     }
 }
 
+Test(slot, an_array_longer_than_memory_is_refused)
+{
+    hm_heap *heap = hm_movable_create(NULL);
+    char *text[2] = {NULL};
+    errno = 0;
+    cr_assert_not(hm_slot_alloc_array(heap, text, SIZE_MAX / 4, 10));
+    cr_assert_eq(errno, ENOMEM);
+    cr_assert(text[0] == NULL && text[1] == NULL);
+    movable_end(heap);
+}
+
 Test(slot, an_array_that_does_not_fit_leaves_nothing)
 {
     hm_heap *heap = hm_movable_create_in(buffer_memory, 4096, NULL);
