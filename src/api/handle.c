@@ -16,19 +16,22 @@ static bool or_die(struct hm_heap *heap, hm_handle handle, enum movable_result r
     return outcome(result);
 }
 
-HM_INLINE hm_handle alloc(struct hm_heap *heap, size_t size, bool zero)
+static hm_handle alloc(struct hm_heap *heap, size_t size, bool zero)
 {
     hm_handle handle = 0;
     heap = outcome_heap(heap);
-    if (HM_UNLIKELY(heap == NULL) || !outcome(heap->kind->alloc(heap, size, zero, &handle))) {
-        return 0;
-    }
-    return handle;
+    return heap != NULL && outcome(heap->kind->alloc(heap, size, zero, &handle)) ? handle : 0;
+}
+
+static HM_NOINLINE hm_handle alloc_general(struct hm_heap *heap, size_t size)
+{
+    return alloc(heap, size, false);
 }
 
 HM_PUBLIC hm_handle hm_handle_alloc(hm_heap *heap, size_t size)
 {
-    return alloc(heap, size, false);
+    return HM_LIKELY(heap != NULL) ? heap->kind->alloc_quick(heap, size, alloc_general)
+                                   : alloc_general(heap, size);
 }
 
 HM_PUBLIC hm_handle hm_handle_calloc(hm_heap *heap, size_t count, size_t size)
@@ -41,13 +44,19 @@ HM_PUBLIC hm_handle hm_handle_calloc(hm_heap *heap, size_t count, size_t size)
     return alloc(heap, bytes, true);
 }
 
-HM_PUBLIC bool hm_handle_free(hm_heap *heap, hm_handle handle)
+static HM_NOINLINE bool free_general(struct hm_heap *heap, hm_handle handle)
 {
     if (handle == 0) {
         return true;
     }
     heap = outcome_heap(heap);
     return heap != NULL && or_die(heap, handle, heap->kind->free(heap, handle), "hm_handle_free");
+}
+
+HM_PUBLIC bool hm_handle_free(hm_heap *heap, hm_handle handle)
+{
+    return HM_LIKELY(heap != NULL) ? heap->kind->free_quick(heap, handle, free_general)
+                                   : free_general(heap, handle);
 }
 
 HM_PUBLIC bool hm_handle_resize(hm_heap *heap, hm_handle handle, size_t size)
@@ -104,26 +113,6 @@ static HM_NOINLINE void *pin_general(struct hm_heap *heap, hm_handle handle)
     return address_of(entry, entry_word(entry));
 }
 
-/* A handle's halves; the upper one is what an entry's word is without pins and flags. The compiler shall not know where they come
- * from: it would take a longer way to each, and keep the handle on the fast path as well. */
-struct halves {
-    uint64_t low;
-    uint64_t generation;
-};
-
-HM_INLINE struct halves halves_of(hm_handle handle)
-{
-#if defined(__x86_64__)
-    uint64_t low;
-    __asm__("movl %k1, %k0" : "=r"(low) : "r"(handle));
-#else
-    uint64_t low = (uint32_t)handle;
-#endif
-    uint64_t generation = handle - low;
-    HM_FORGET(generation);
-    return (struct halves){low, generation};
-}
-
 HM_INLINE bool is_inside(const struct hm_heap *heap, uint64_t low)
 {
     return heap != NULL && (uint32_t)low < heap_limit(heap);
@@ -136,7 +125,7 @@ HM_INLINE struct mentry *entry_at(const struct hm_heap *heap, uint64_t low)
 
 HM_PUBLIC void *hm_pin(hm_heap *heap, hm_handle handle)
 {
-    struct halves half = halves_of(handle);
+    struct entry_halves half = entry_halves(handle);
     if (HM_LIKELY(is_inside(heap, half.low))) {
         struct mentry *entry = entry_at(heap, half.low);
         uint64_t word = half.generation;
@@ -164,7 +153,7 @@ static HM_NOINLINE void unpin_general(struct hm_heap *heap, hm_handle handle)
 
 HM_PUBLIC void hm_unpin(hm_heap *heap, hm_handle handle)
 {
-    struct halves half = halves_of(handle);
+    struct entry_halves half = entry_halves(handle);
     if (HM_LIKELY(is_inside(heap, half.low))) {
         struct mentry *entry = entry_at(heap, half.low);
         uint64_t word = half.generation;

@@ -230,6 +230,11 @@ enum movable_result block_alloc_in(struct growing *growing, size_t size, bool ze
     return result;
 }
 
+enum movable_result block_alloc(struct hm_heap *heap, size_t size, bool zero, hm_handle *handle)
+{
+    return block_alloc_in(growing_of(heap), size, zero, 0, handle);
+}
+
 /* Freeing */
 
 static bool is_nested(const struct mblock *block)
@@ -313,8 +318,9 @@ HM_INLINE enum entry_result take_try(struct mentry *entry, hm_handle handle, uin
     }
 }
 
-HM_COLD enum movable_result block_free_general(struct growing *growing, hm_handle handle)
+enum movable_result block_free(struct hm_heap *heap, hm_handle handle)
 {
+    struct growing *growing = growing_of(heap);
     struct mentry *entry = heap_entry(&growing->heap, handle);
     struct lane *lane = block_lane(growing);
     struct rest rest = {0};

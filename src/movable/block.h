@@ -23,18 +23,19 @@ bool block_at(struct growing *growing, uintptr_t at, struct mblock *block);
 /* The block of an entry that nobody moves now (pinned, MOVING, or freed by the caller). Panics if its header doesn't agree. */
 void block_of_entry(struct growing *growing, struct mentry *entry, uint64_t word, struct mblock *block);
 
-/* fast.c: verbs of the kind, beginning with what most calls need. */
+/* fast.c: the quick verbs. */
+hm_handle block_alloc_quick(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise);
+hm_handle block_alloc_quick_single(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise);
+bool block_free_quick(struct hm_heap *heap, hm_handle handle, free_otherwise *otherwise);
+bool block_free_quick_single(struct hm_heap *heap, hm_handle handle, free_otherwise *otherwise);
+
+/* Verbs of the kind. */
 enum movable_result block_alloc(struct hm_heap *heap, size_t size, bool zero, hm_handle *handle);
 enum movable_result block_free(struct hm_heap *heap, hm_handle handle);
-enum movable_result block_alloc_single(struct hm_heap *heap, size_t size, bool zero, hm_handle *handle);
-enum movable_result block_free_single(struct hm_heap *heap, hm_handle handle);
 
 /* `slot`: 0 for a block named by handle; else *slot is set. */
 enum movable_result block_alloc_in(struct growing *growing, size_t size, bool zero, uintptr_t slot,
                                    hm_handle *handle);
-
-/* Like block_free, for every handle. */
-enum movable_result block_free_general(struct growing *growing, hm_handle handle);
 
 /* What is left to do after the lane's lock was let go. */
 struct rest {
@@ -79,7 +80,8 @@ HM_INLINE bool block_kill(struct growing *growing, struct mchunk *chunk, uintptr
     return mchunks_killed(&growing->chunks, chunk, stride);
 }
 
-/* The calling thread's lane. */
+/* The calling thread's lane, which it chooses here, at its first call that isn't quick: so threads share one only while they don't meet
+ * there. */
 struct lane *block_lane(struct growing *growing);
 
 /* Counts `blocks` (1 or -1) more of this size; how many there are is known from the entries. */

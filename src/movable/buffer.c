@@ -21,6 +21,16 @@ static enum movable_result do_alloc(struct hm_heap *heap, size_t size, bool zero
     return number != 0 ? MOVABLE_OK : handles ? MOVABLE_NO_MEMORY : MOVABLE_UNSUPPORTED;
 }
 
+static hm_handle do_alloc_quick(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise)
+{
+    return otherwise(heap, size);
+}
+
+static bool do_free_quick(struct hm_heap *heap, hm_handle handle, free_otherwise *otherwise)
+{
+    return otherwise(heap, handle);
+}
+
 static enum movable_result do_free(struct hm_heap *heap, hm_handle handle)
 {
     struct buffer *b = buffer_acquire(heap);
@@ -228,6 +238,8 @@ static hm_handle do_at_index(struct hm_heap *heap, uint32_t index)
 }
 
 static const struct movable_kind kind = {
+    .alloc_quick = do_alloc_quick,
+    .free_quick = do_free_quick,
     .alloc = do_alloc,
     .free = do_free,
     .resize = do_resize,

@@ -55,6 +55,9 @@
 #define ENTRY_USES_LAST  ((UINT64_C(1) << ENTRY_USE_BITS) - 1)
 #define ENTRY_NUMBER_MAX ((1u << ENTRY_HEAP_BITS) - 1)
 
+/* Set in the sum by which a block's word becomes that of the next use, where there is none. */
+#define ENTRY_USES_OVER (UINT64_C(1) << ENTRY_NUMBER)
+
 /* The word of an entry before its first use, which is use 1: so no generation is 0, as that of a handle cut to its lower half. */
 #define ENTRY_NEW (UINT64_C(1) << ENTRY_GENERATION | ENTRY_FREE)
 
@@ -82,6 +85,26 @@ enum entry_result {
 HM_INLINE uint64_t entry_generation(uint64_t word_or_handle)
 {
     return word_or_handle ^ (uint32_t)word_or_handle;
+}
+
+/* A handle's halves; the upper one is what an entry's word is without pins and flags. The compiler shall not know where they come
+ * from: it would take a longer way to each, and keep the handle on the fast path as well. */
+struct entry_halves {
+    uint64_t low;
+    uint64_t generation;
+};
+
+HM_INLINE struct entry_halves entry_halves(hm_handle handle)
+{
+#if defined(__x86_64__)
+    uint64_t low;
+    __asm__("movl %k1, %k0" : "=r"(low) : "r"(handle));
+#else
+    uint64_t low = (uint32_t)handle;
+#endif
+    uint64_t generation = handle - low;
+    HM_FORGET(generation);
+    return (struct entry_halves){low, generation};
 }
 
 HM_INLINE bool entry_is_of(uint64_t word, hm_handle handle)

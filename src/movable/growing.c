@@ -16,6 +16,7 @@ void growing_env_init(struct growing_env *env, struct core *core, struct readers
     meta_pool_init(&env->larges, &core->meta, bits_align_up(sizeof(struct mlarge), HM_CACHE_LINE));
     env->address_limit = address_limit;
     env->lanes = 1;
+    env->lane_turn = 0;
     while (env->lanes < 2 * cpus && env->lanes < GROWING_LANES_MAX) {
         env->lanes *= 2;
     }
@@ -272,18 +273,20 @@ static hm_handle at_index(struct hm_heap *heap, uint32_t index)
 /* A heap with one owner differs in the two verbs that matter most. */
 #define GROWING_KIND(alloc_, free_)                                                                          \
     {                                                                                                        \
-        .alloc = (alloc_), .free = (free_), .resize = resize, .size = size_of, .tag = tag,                   \
-        .pin_tagged = pin_tagged, .unpin_tagged = unpin_tagged, .slot_find = growing_slot_find,              \
-        .slot_alloc = growing_slot_alloc, .slot_move = growing_slot_move, .slot_of = growing_slot_of,        \
-        .slot_check = growing_slot_check, .read_enter = read_enter, .read_leave = read_leave,                \
-        .read_synchronize = read_synchronize, .compact = compact, .reset = growing_reset,                    \
-        .destroy = growing_destroy, .stats = growing_stats, .look = growing_look, .dump = growing_dump,      \
-        .pin_report = growing_pin_report, .verify = growing_verify, .fork_prepare = fork_prepare,            \
-        .fork_parent = fork_parent, .fork_child = fork_child, .index = index_of, .at_index = at_index,       \
+        .alloc_quick = (alloc_), .free_quick = (free_), .alloc = block_alloc, .free = block_free,            \
+        .resize = resize, .size = size_of, .tag = tag, .pin_tagged = pin_tagged,                             \
+        .unpin_tagged = unpin_tagged, .slot_find = growing_slot_find, .slot_alloc = growing_slot_alloc,      \
+        .slot_move = growing_slot_move, .slot_of = growing_slot_of, .slot_check = growing_slot_check,        \
+        .read_enter = read_enter, .read_leave = read_leave, .read_synchronize = read_synchronize,            \
+        .compact = compact, .reset = growing_reset, .destroy = growing_destroy, .stats = growing_stats,      \
+        .look = growing_look, .dump = growing_dump, .pin_report = growing_pin_report,                        \
+        .verify = growing_verify, .fork_prepare = fork_prepare, .fork_parent = fork_parent,                  \
+        .fork_child = fork_child, .index = index_of, .at_index = at_index,                                   \
     }
 
-static const struct movable_kind growing_kind = GROWING_KIND(block_alloc, block_free);
-static const struct movable_kind growing_kind_single = GROWING_KIND(block_alloc_single, block_free_single);
+static const struct movable_kind growing_kind = GROWING_KIND(block_alloc_quick, block_free_quick);
+static const struct movable_kind growing_kind_single =
+    GROWING_KIND(block_alloc_quick_single, block_free_quick_single);
 
 /* Creating */
 

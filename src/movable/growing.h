@@ -34,8 +34,9 @@ struct growing_env {
     struct meta_pool heaps;
     struct meta_pool chunks;
     struct meta_pool larges;
-    size_t address_limit; /* RLIMIT_AS; SIZE_MAX: none */
-    unsigned lanes;       /* of each heap, a power of two */
+    size_t address_limit;       /* RLIMIT_AS; SIZE_MAX: none */
+    unsigned lanes;             /* of each heap, a power of two */
+    _Atomic uint32_t lane_turn; /* of the next thread that chooses a lane */
 };
 
 struct growing {
@@ -46,7 +47,7 @@ struct growing {
     size_t round;       /* (size + round) & mask is a block's stride, */
     size_t mask;        /* and (size + round - 8) & mask its size rounded up to the alignment */
     uint64_t make;      /* what a free entry's word becomes a live one by adding, */
-    uint64_t free;      /* and a live one without flags free */
+    uint64_t free;      /* and a live one without flags, not of the last use, free */
     size_t small_bytes; /* the largest block in a chunk */
     unsigned lane_mask;
     uint32_t lane_offsets; /* the same in bytes */

@@ -22,7 +22,16 @@ enum movable_result {
     MOVABLE_FAILED,      /* errno says why: what write() said */
 };
 
+/* What a quick verb passes its call on to. */
+typedef hm_handle alloc_otherwise(struct hm_heap *heap, size_t size);
+typedef bool free_otherwise(struct hm_heap *heap, hm_handle handle);
+
 struct movable_kind {
+    /* `alloc` and `free` for most calls. Where they don't do, the result is that of `otherwise` with the same arguments: so nobody keeps
+     * them for a second try. `otherwise` must not come back to these. */
+    hm_handle (*alloc_quick)(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise);
+    bool (*free_quick)(struct hm_heap *heap, hm_handle handle, free_otherwise *otherwise);
+
     enum movable_result (*alloc)(struct hm_heap *heap, size_t size, bool zero, hm_handle *handle);
     enum movable_result (*free)(struct hm_heap *heap, hm_handle handle);
     enum movable_result (*resize)(struct hm_heap *heap, hm_handle handle, size_t size);

@@ -1,4 +1,5 @@
-/* Lane: where a thread's blocks come from. A thread picks one by where its thread-local memory lies; two that meet share it.
+/* Lane: where a thread's blocks come from. All begin with the first one; a thread chooses its own, the next in turn, at its first call that
+ * isn't quick: when it meets another thread there, or needs a range or entries. Where there are more threads than lanes, some share.
  *
  * A lane holds a chunk, and in it a range [at, end) that nobody else allocates from: allocation is a bump of `at`. A used-up
  * range is followed by the next one in the chunk (dead pieces beside each other, then what is above the top), a used-up chunk by

@@ -63,7 +63,7 @@ HM_INLINE void movable_lock(struct lock *lock, bool locked)
 HM_INLINE void movable_unlock(struct lock *lock, bool locked)
 {
     if (locked && !lock_leave(lock)) {
-        lock_release(lock);
+        lock_wake(lock);
     }
 }
 

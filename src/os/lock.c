@@ -168,6 +168,12 @@ void lock_release(struct lock *lock)
     }
 }
 
+void lock_wake(struct lock *lock)
+{
+    atomic_store_explicit(&lock->word, WORD_FREE, memory_order_release);
+    wake_one(lock);
+}
+
 void lock_reset(struct lock *lock)
 {
     if (atomic_exchange_explicit(&lock->word, WORD_FREE, memory_order_release) != WORD_FREE) {

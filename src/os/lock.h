@@ -2,7 +2,7 @@
  *
  * Lock order is by rank: while holding a lock of rank r, only locks of a higher rank may be taken (equal rank only where
  * the enum says so). Debug builds check it. Holders never allocate through the public interface.
- * Uncontended: one compare-and-swap to take, one exchange to release. Waiters sleep in the kernel after a short spin; when
+ * Uncontended: one compare-and-swap to take, one exchange or subtraction to release. Waiters sleep in the kernel after a short spin; when
  * futex is refused by a filter they yield instead. errno is kept. */
 #ifndef HM_OS_LOCK_H
 #define HM_OS_LOCK_H
@@ -39,6 +39,7 @@ void lock_init(struct lock *lock, enum lock_rank rank);
 void lock_acquire(struct lock *lock);
 bool lock_try(struct lock *lock);
 void lock_release(struct lock *lock);
+void lock_wake(struct lock *lock);
 
 /* In a forked child, where the holder may not exist any more: makes it free and forgets the waiters. In the thread that
  * held it at fork (the only one that lives in the child) it counts as released. */
@@ -46,8 +47,8 @@ void lock_reset(struct lock *lock);
 
 bool lock_held(struct lock *lock);
 
-/* Inline halves of acquire and release, for the shortest paths: false leaves the lock to lock_acquire or lock_release, which wait
- * and wake. */
+/* Inline halves of acquire and release, for the shortest paths: after false, lock_acquire waits, and lock_wake, which must follow,
+ * releases and wakes. */
 HM_INLINE bool lock_enter(struct lock *lock)
 {
     if (HM_DEBUG) {
@@ -65,9 +66,8 @@ HM_INLINE bool lock_leave(struct lock *lock)
         lock_release(lock);
         return true;
     }
-    uint32_t held = 1;
-    return HM_LIKELY(atomic_compare_exchange_strong_explicit(&lock->word, &held, 0, memory_order_release,
-                                                             memory_order_relaxed));
+    /* From 2 it becomes 1: held, until lock_wake. */
+    return HM_LIKELY(atomic_fetch_sub_explicit(&lock->word, 1, memory_order_release) == 1);
 }
 
 #endif

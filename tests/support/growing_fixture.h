@@ -66,15 +66,28 @@ static inline void growing_fixture_end(struct growing_fixture *fixture, struct h
 
 /* The public verbs, as far as tests need them. */
 
-static inline hm_handle g_alloc(struct hm_heap *heap, size_t size)
+static inline hm_handle g_alloc_general(struct hm_heap *heap, size_t size)
 {
     hm_handle handle = 0;
     return heap->kind->alloc(heap, size, false, &handle) == MOVABLE_OK ? handle : 0;
 }
 
+static inline hm_handle g_alloc(struct hm_heap *heap, size_t size)
+{
+    return heap->kind->alloc_quick(heap, size, g_alloc_general);
+}
+
+static _Thread_local enum movable_result g_free_result;
+
+static inline bool g_free_general(struct hm_heap *heap, hm_handle handle)
+{
+    g_free_result = heap->kind->free(heap, handle);
+    return g_free_result == MOVABLE_OK;
+}
+
 static inline enum movable_result g_free(struct hm_heap *heap, hm_handle handle)
 {
-    return heap->kind->free(heap, handle);
+    return heap->kind->free_quick(heap, handle, g_free_general) ? MOVABLE_OK : g_free_result;
 }
 
 static inline void *g_pin(struct hm_heap *heap, hm_handle handle)

@@ -52,11 +52,11 @@ static void *count_up(void *argument)
     return NULL;
 }
 
-static void run_threads(struct shared *shared)
+static void start_and_check(struct shared *shared, void *(*start)(void *))
 {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
-        cr_assert_eq(pthread_create(&threads[i], NULL, count_up, shared), 0);
+        cr_assert_eq(pthread_create(&threads[i], NULL, start, shared), 0);
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
@@ -70,7 +70,7 @@ Test(lock, excludes, .timeout = 60)
 {
     static struct shared shared;
     lock_init(&shared.lock, LOCK_RANK_PAGEHEAP);
-    run_threads(&shared);
+    start_and_check(&shared, count_up);
 }
 
 Test(lock, excludes_where_futex_is_refused, .timeout = 60)
@@ -79,10 +79,37 @@ Test(lock, excludes_where_futex_is_refused, .timeout = 60)
     if (test_under("valgrind")) {
         cr_skip_test("Valgrind needs futex itself");
     }
-    run_threads(&shared);
+    start_and_check(&shared, count_up);
     if (!atomic_load(&shared.filtered)) {
         cr_skip_test("no filter can be installed here");
     }
+}
+
+static void *count_up_inline(void *argument)
+{
+    struct shared *shared = argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        if (!lock_enter(&shared->lock)) {
+            lock_acquire(&shared->lock);
+        }
+        unsigned long before = shared->count;
+        if (i % 1000 == 0) {
+            usleep(50);
+        }
+        shared->count = before + 1;
+        if (!lock_leave(&shared->lock)) {
+            lock_wake(&shared->lock);
+        }
+    }
+    return NULL;
+}
+
+/* A wake-up that is lost leaves a thread asleep. */
+Test(lock, inline_halves_exclude_and_wake, .timeout = 60)
+{
+    static struct shared shared;
+    lock_init(&shared.lock, LOCK_RANK_PAGEHEAP);
+    start_and_check(&shared, count_up_inline);
 }
 
 Test(lock, zero_initialised_is_free)
