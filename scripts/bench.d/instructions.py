@@ -19,7 +19,8 @@ COUNTED = ("Instructions that callgrind counts in the whole process for one step
            "ten instructions), the calls through the PLT, and the allocator. pair and zeroed: a step is one allocation, a write to "
            "the block, one free. batch and burst: the same on average, stored in and read from a table. churn: one block is freed "
            "and one allocated in its place; place and size are read from a table made beforehand (bench/micro/churn.c), so no "
-           "random number is made in the loop. growth: one realloc. aligned: one free and one posix_memalign, from a table.")
+           "random number is made in the loop. growth: one realloc. aligned: one free and one posix_memalign, from a table. "
+           "handle: what the top of bench/micro/handle.c says, with the shared library; plain is the loop without any call.")
 
 # Name -> program and arguments, the two amounts.
 CASES = {
@@ -37,13 +38,22 @@ CASES = {
     "churn-20k": (["churn", "20000"], 200000, 400000),
     "growth-16": (["growth", "16", "4096"], 20000, 120000),
     "aligned": (["aligned"], 50000, 150000),
+    "handle-pair": (["handle", "pair"], 20000, 120000),
+    "handle-churn": (["handle", "churn"], 20000, 120000),
+    "handle-pin": (["handle", "pin"], 20000, 120000),
+    "handle-deref": (["handle", "deref"], 20000, 120000),
+    "handle-plain": (["handle", "plain"], 20000, 120000),
 }
+
+# They use the library that they are linked with.
+LINKED = ("handle",)
 
 
 def count(build, library, program, amount):
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
                os.path.join(build, "bench/bench_" + program[0]), *program[1:], str(amount)]
-    environment = dict(ENVIRONMENT, HM_BENCH_REPORT="/dev/null", **({"LD_PRELOAD": library} if library else {}))
+    preloaded = {"LD_PRELOAD": library} if library and program[0] not in LINKED else {}
+    environment = dict(ENVIRONMENT, HM_BENCH_REPORT="/dev/null", **preloaded)
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     collected = re.search(r"Collected : (\d+)", result.stderr)
     if result.returncode or not collected:
@@ -56,9 +66,9 @@ def count_case(build, library, name):
     return (count(build, library, program, many) - count(build, library, program, few)) / (many - few)
 
 
-def count_all(build, library):
+def count_all(build, library, names=tuple(CASES)):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(CASES, pool.map(lambda name: round(count_case(build, library, name), 1), CASES)))
+        return dict(zip(names, pool.map(lambda name: round(count_case(build, library, name), 1), names)))
 
 
 def preload_library(build):
@@ -72,9 +82,10 @@ def compiler():
 
 def show(build, contenders):
     """A table of several allocators; nothing is kept."""
-    columns = [count_all(build, contender.library) for contender in contenders]
+    names = [name for name in CASES if CASES[name][0][0] not in LINKED]
+    columns = [count_all(build, contender.library, names) for contender in contenders]
     print(f"{'':20}" + "".join(f"{contender.name:>12}" for contender in contenders))
-    for name in CASES:
+    for name in names:
         print(f"{name:20}" + "".join(f"{column[name]:12.1f}" for column in columns))
     return 0
 
