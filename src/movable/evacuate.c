@@ -172,6 +172,7 @@ static enum outcome move_block(struct step *step, struct move *move)
         outcome = VETOED;
     }
     if (outcome == MOVED) {
+        atomic_fetch_add_explicit(&step->evacuate->cleared, stride, memory_order_relaxed);
         lane_bump(lane, stride);
         transfer(step, move, to);
     }
@@ -316,15 +317,25 @@ static void give_detached(struct growing *growing, struct mchunk *chunk, bool tr
     mchunks_give(&growing->chunks, chunk);
 }
 
-static void detach_lane(struct growing *growing, struct lane *lane, bool always)
+/* Garbage in a lane's chunk. */
+static size_t detached_from(const struct growing *growing, const struct evacuate_how *how)
+{
+    size_t least = growing->chunks.chunk_bytes / 32;
+    size_t worth = growing->chunks.chunk_bytes / 100 * how->worth;
+    return worth > least ? worth : least;
+}
+
+static void detach_lane(struct growing *growing, struct lane *lane, const struct evacuate_how *how)
 {
     movable_lock(&lane->lock, growing->locked);
-    spare_drop_all(lane, &growing->chunks);
-    bool worth = lane->chunk != NULL && (always || lane_garbage(lane) > growing->chunks.chunk_bytes / 32);
+    if (how->worth == 0) {
+        spare_drop_all(lane, &growing->chunks);
+    }
+    bool worth = lane->chunk != NULL && (how->all || lane_garbage(lane) > detached_from(growing, how));
     struct mchunk *chunk = worth ? lane_detach(lane) : NULL;
     movable_unlock(&lane->lock, growing->locked);
     if (chunk != NULL) {
-        give_detached(growing, chunk, always);
+        give_detached(growing, chunk, how->all);
     }
 }
 
@@ -369,10 +380,10 @@ static void begin_pass(struct step *step)
     step->evacuate->pass++;
     step->evacuate->moved_before = step->evacuate->moved_bytes;
     for (unsigned i = 0; i <= growing->lane_mask; i++) {
-        detach_lane(growing, &growing->lane[i], step->how->all);
+        detach_lane(growing, &growing->lane[i], step->how);
     }
     if (step->evacuate->lane.chunk != NULL &&
-        lane_garbage(&step->evacuate->lane) > growing->chunks.chunk_bytes / 32) {
+        lane_garbage(&step->evacuate->lane) > detached_from(growing, step->how)) {
         detach_own(growing, false);
     }
     count_left(step);
@@ -386,6 +397,13 @@ static void end_pass(struct step *step)
     count_left(step);
 }
 
+/* The bucket of chunks that are worth emptying. */
+static unsigned least_bucket(const struct step *step)
+{
+    unsigned least = step->how->worth * (MCHUNKS_BUCKETS - 1) / 100;
+    return least > 1 ? least : 1;
+}
+
 /* What lies above its blocks needs no moving: without it, the victim may be worth none. */
 static void trim_victim(struct step *step)
 {
@@ -395,7 +413,8 @@ static void trim_victim(struct step *step)
     step->result->released_bytes += bytes;
     step->evacuate->purged_bytes += bytes;
     step->copied += bytes > 0 ? CLOCK_BYTES : 0;
-    if (bytes > 0 && mchunk_garbage(victim) < chunks->chunk_bytes / (MCHUNKS_BUCKETS - 1)) {
+    if (bytes > 0 &&
+        mchunk_garbage(victim) < chunks->chunk_bytes / (MCHUNKS_BUCKETS - 1) * least_bucket(step)) {
         mchunks_give(chunks, spared(step->evacuate));
     }
 }
@@ -403,7 +422,7 @@ static void trim_victim(struct step *step)
 static bool next_victim(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
-    evacuate->victim = mchunks_victim(&step->growing->chunks, evacuate->pass);
+    evacuate->victim = mchunks_victim(&step->growing->chunks, evacuate->pass, least_bucket(step));
     evacuate->cursor = MCHUNK_FIRST;
     evacuate->before = MCHUNK_FIRST;
     evacuate->ahead = MCHUNK_FIRST;

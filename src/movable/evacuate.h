@@ -23,6 +23,7 @@ struct evacuate {
     size_t moved_blocks; /* statistics */
     size_t moved_bytes;
     size_t purged_bytes;
+    _Atomic size_t cleared; /* bytes of places that blocks were moved from */
     size_t steps;
     uint64_t longest_ns;
     uint32_t cursor; /* in the victim: the next piece */
@@ -37,8 +38,10 @@ struct evacuate {
 /* How far to go and what to spare. */
 struct evacuate_how {
     struct hm_budget budget;
-    bool slots;     /* blocks with slots may move */
-    bool all;       /* keeps no empty chunks, takes the lanes' chunks in any case */
+    unsigned
+        worth;  /* percent of a chunk that must be garbage for it to be emptied; 0: whatever wins something */
+    bool slots; /* blocks with slots may move */
+    bool all;   /* keeps no empty chunks, takes the lanes' chunks in any case */
     uintptr_t keep; /* the block that this address lies in stays; 0: none */
 };
 

@@ -168,20 +168,35 @@ static void read_synchronize(struct hm_heap *heap)
 
 /* Compaction */
 
-static struct hm_compact_result compact(struct hm_heap *heap, struct hm_budget budget, bool slots)
+static struct hm_compact_result run(struct growing *growing, const struct evacuate_how *how)
 {
-    struct growing *growing = growing_of(heap);
-    bool all = slots && budget.bytes == 0 && budget.nanoseconds == 0;
-    struct evacuate_how how = {
-        .budget = budget, .slots = slots || (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0, .all = all};
-    struct hm_compact_result result = evacuate_run(growing, &how);
-    if (all) {
+    struct hm_compact_result result = evacuate_run(growing, how);
+    if (how->all) {
         /* Pages of large blocks that were freed wait in the page heap to be used again. */
         result.released_bytes += pageheap_trim(&growing->env->core->pages, 0);
     } else if (result.done) {
         pageheap_tick(&growing->env->core->pages);
     }
     return result;
+}
+
+static bool slots_move(const struct hm_heap *heap)
+{
+    return (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0;
+}
+
+static struct hm_compact_result compact(struct hm_heap *heap, struct hm_budget budget, bool slots)
+{
+    struct evacuate_how how = {.budget = budget,
+                               .slots = slots || slots_move(heap),
+                               .all = slots && budget.bytes == 0 && budget.nanoseconds == 0};
+    return run(growing_of(heap), &how);
+}
+
+static struct hm_compact_result tend(struct hm_heap *heap, struct hm_budget budget, unsigned worth)
+{
+    struct evacuate_how how = {.budget = budget, .slots = slots_move(heap), .worth = worth};
+    return run(growing_of(heap), &how);
 }
 
 /* Fork */
@@ -278,10 +293,10 @@ static hm_handle at_index(struct hm_heap *heap, uint32_t index)
         .unpin_tagged = unpin_tagged, .slot_find = growing_slot_find, .slot_alloc = growing_slot_alloc,      \
         .slot_move = growing_slot_move, .slot_of = growing_slot_of, .slot_check = growing_slot_check,        \
         .read_enter = read_enter, .read_leave = read_leave, .read_synchronize = read_synchronize,            \
-        .compact = compact, .reset = growing_reset, .destroy = growing_destroy, .stats = growing_stats,      \
-        .look = growing_look, .dump = growing_dump, .pin_report = growing_pin_report,                        \
-        .verify = growing_verify, .fork_prepare = fork_prepare, .fork_parent = fork_parent,                  \
-        .fork_child = fork_child, .index = index_of, .at_index = at_index,                                   \
+        .compact = compact, .tend = tend, .reset = growing_reset, .destroy = growing_destroy,                \
+        .stats = growing_stats, .look = growing_look, .dump = growing_dump,                                  \
+        .pin_report = growing_pin_report, .verify = growing_verify, .fork_prepare = fork_prepare,            \
+        .fork_parent = fork_parent, .fork_child = fork_child, .index = index_of, .at_index = at_index,       \
     }
 
 static const struct movable_kind growing_kind = GROWING_KIND(block_alloc_quick, block_free_quick);

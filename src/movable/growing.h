@@ -80,7 +80,7 @@ void *growing_slot_of(struct hm_heap *heap, const void *address);
 size_t growing_slot_check(struct hm_heap *heap);
 enum movable_result growing_reset(struct hm_heap *heap);
 void growing_destroy(struct hm_heap *heap);
-void growing_look(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes);
+void growing_look(struct hm_heap *heap, struct movable_view *view);
 void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats);
 enum movable_result growing_dump(struct hm_heap *heap, int fd, enum hm_dump format);
 size_t growing_pin_report(struct hm_heap *heap, struct hm_pin_info *pins, size_t max);

@@ -26,6 +26,13 @@ enum movable_result {
 typedef hm_handle alloc_otherwise(struct hm_heap *heap, size_t size);
 typedef bool free_otherwise(struct hm_heap *heap, hm_handle handle);
 
+/* What the background thread goes by. */
+struct movable_view {
+    size_t free_bytes; /* between blocks */
+    size_t held_bytes;
+    size_t stirred_bytes; /* allocated and freed since the heap was made, roughly; wraps */
+};
+
 struct movable_kind {
     /* `alloc` and `free` for most calls. Where they don't do, the result is that of `otherwise` with the same arguments: so nobody keeps
      * them for a second try. `otherwise` must not come back to these. */
@@ -59,11 +66,14 @@ struct movable_kind {
     /* `slots`: blocks with slots may move, too. False for the background thread, whose moves no caller expects; heaps with
      * HM_MOVABLE_SLOTS_PINNED move them all the same. */
     struct hm_compact_result (*compact)(struct hm_heap *heap, struct hm_budget budget, bool slots);
+    /* The background thread's step: without blocks with slots, and only where at least `worth` percent of what a move clears is
+     * free. NULL: compact() will do. */
+    struct hm_compact_result (*tend)(struct hm_heap *heap, struct hm_budget budget, unsigned worth);
     enum movable_result (*reset)(struct hm_heap *heap);
     void (*destroy)(struct hm_heap *heap);
     void (*stats)(struct hm_heap *heap, struct hm_movable_stats *stats);
-    /* free_bytes and held_bytes only, without any lock that allocation needs often; NULL: ask for all of them. */
-    void (*look)(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes);
+    /* Without any lock that allocation needs often; NULL: ask for the statistics. */
+    void (*look)(struct hm_heap *heap, struct movable_view *view);
     enum movable_result (*dump)(struct hm_heap *heap, int fd, enum hm_dump format);
     size_t (*pin_report)(struct hm_heap *heap, struct hm_pin_info *pins, size_t max);
     void (*verify)(struct hm_heap *heap);

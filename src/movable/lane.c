@@ -18,7 +18,10 @@ static void close_range(struct lane *lane)
 {
     struct mchunk *chunk = lane->chunk;
     uintptr_t left = lane->end - lane->at;
-    if (chunk != NULL && lane->tail) {
+    if (chunk == NULL) {
+        return;
+    }
+    if (lane->tail) {
         chunk->top = (uint32_t)(lane->at - chunk->span.addr);
         chunk->touched = chunk->touched < chunk->top ? chunk->top : chunk->touched;
     } else if (left > 0) {
@@ -32,7 +35,8 @@ static void close_range(struct lane *lane)
     lane->tail = false;
 }
 
-static bool open_range(struct lane *lane, const struct range_wanted *wanted)
+static bool open_range(struct lane *lane, struct mchunks *set, const struct range_wanted *wanted,
+                       enum mchunks_want want)
 {
     struct mchunk *chunk = lane->chunk;
     uintptr_t at;
@@ -53,6 +57,9 @@ static bool open_range(struct lane *lane, const struct range_wanted *wanted)
         chunk->top = (uint32_t)(at - chunk->span.addr);
     }
     atomic_fetch_add_explicit(&chunk->live, (uint32_t)(end - at), memory_order_relaxed);
+    if (want != WANT_MOVE) {
+        atomic_fetch_add_explicit(&set->taken, end - at, memory_order_relaxed);
+    }
     return true;
 }
 
@@ -91,7 +98,7 @@ bool lane_refill(struct lane *lane, struct mchunks *set, size_t stride, enum mch
     }
     close_range(lane);
     for (int i = 0; i < LANE_TRIES; i++) {
-        if (lane->chunk != NULL && open_range(lane, &wanted)) {
+        if (lane->chunk != NULL && open_range(lane, set, &wanted, want)) {
             return true;
         }
         struct mchunk *spent = lane_detach(lane);

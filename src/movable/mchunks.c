@@ -20,6 +20,8 @@ void mchunks_init(struct mchunks *set, struct pageheap *pages, struct meta_pool 
     set->going_count = 0;
     set->untended = 0;
     set->released = 0;
+    atomic_store_explicit(&set->freed, 0, memory_order_relaxed);
+    atomic_store_explicit(&set->taken, 0, memory_order_relaxed);
     set->filled = 0;
     for (unsigned i = 0; i < MCHUNKS_BUCKETS; i++) {
         list_init(&set->bucket[i]);
@@ -135,6 +137,7 @@ void mchunks_relist_locked(struct mchunks *set, struct mchunk *chunk)
 
 bool mchunks_relist(struct mchunks *set, struct mchunk *chunk)
 {
+    atomic_fetch_add_explicit(&set->freed, MCHUNKS_CROSSING, memory_order_relaxed);
     lock(set);
     mchunks_relist_locked(set, chunk);
     bool many = set->limbo_count > mchunks_keep(set);
@@ -290,11 +293,11 @@ struct mchunk *mchunks_take(struct mchunks *set, enum mchunks_want want)
     return chunk;
 }
 
-struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass)
+struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass, unsigned least)
 {
     lock(set);
-    struct mchunk *chunk = most_garbage(set, 1);
-    if (chunk == NULL && !list_empty(&set->stuck)) {
+    struct mchunk *chunk = most_garbage(set, least);
+    if (chunk == NULL && least == 1 && !list_empty(&set->stuck)) {
         struct mchunk *stuck = of_link(set->stuck.next);
         chunk = stuck->pass != pass ? stuck : NULL;
     }

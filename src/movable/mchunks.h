@@ -38,6 +38,8 @@ struct mchunks {
     size_t limbo_count;
     size_t going_count;      /* chunks that are MCHUNK_GOING */
     size_t untended;         /* fresh chunks since the last step of compaction */
+    _Atomic size_t taken;    /* bytes of ranges that lanes began with, since the heap was made */
+    _Atomic size_t freed;    /* of blocks, and moved away, roughly: counted when live bytes pass a bound */
     _Atomic size_t released; /* statistics: bytes given back */
     uint64_t filled;
     struct list bucket[MCHUNKS_BUCKETS];
@@ -94,8 +96,9 @@ void mchunks_give(struct mchunks *set, struct mchunk *chunk);
 /* Purges what a held chunk has between `top` and `touched` if that is worth a call; not under a lock. Returns bytes. */
 size_t mchunks_trim(struct mchunks *set, struct mchunk *chunk);
 
-/* The chunk with the most garbage, held by the caller; NULL: no chunk is worth it (in this pass). */
-struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass);
+/* The chunk with the most garbage, in bucket `least` or above, held by the caller; NULL: no chunk is worth it (in this pass). For least 1,
+ * stuck ones too. */
+struct mchunk *mchunks_victim(struct mchunks *set, uint32_t pass, unsigned least);
 
 /* Gives a victim that still has blocks. */
 void mchunks_give_stuck(struct mchunks *set, struct mchunk *chunk, uint32_t pass);
@@ -107,10 +110,12 @@ void mchunks_give_locked(struct mchunks *set, struct mchunk *chunk);
 bool mchunks_relist(struct mchunks *set, struct mchunk *chunk);
 void mchunks_relist_locked(struct mchunks *set, struct mchunk *chunk);
 
-/* Whether live bytes passed a multiple of 32 KiB, 0 included, when `length` of them went. */
+#define MCHUNKS_CROSSING ((size_t)32 << 10)
+
+/* Whether live bytes passed a multiple of MCHUNKS_CROSSING, 0 included, when `length` of them went. */
 HM_INLINE bool mchunks_crossed(uint32_t before, size_t length)
 {
-    return ((before - 1) & 0x7fff) < length;
+    return ((before - 1) & (MCHUNKS_CROSSING - 1)) < length;
 }
 
 /* A block is dead (its header says so) and counts no more: the caller's last access to it. True: call mchunks_settle, without

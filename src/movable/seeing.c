@@ -75,7 +75,7 @@ void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
     stats->pinned_blocks = count_pinned(growing);
 }
 
-void growing_look(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes)
+void growing_look(struct hm_heap *heap, struct movable_view *view)
 {
     struct growing *growing = growing_of(heap);
     struct mchunks_stats chunks;
@@ -84,8 +84,11 @@ void growing_look(struct hm_heap *heap, size_t *free_bytes, size_t *held_bytes)
     size_t larges = growing->larges.bytes + growing->larges.waiting;
     size_t metadata = metadata_bytes(growing, growing->larges.count);
     movable_unlock(&growing->chunks.lock, growing->locked);
-    *free_bytes = chunks.garbage;
-    *held_bytes = chunks.touched + larges + metadata;
+    view->free_bytes = chunks.garbage;
+    view->held_bytes = chunks.touched + larges + metadata;
+    view->stirred_bytes = atomic_load_explicit(&growing->chunks.taken, memory_order_relaxed) +
+                          atomic_load_explicit(&growing->chunks.freed, memory_order_relaxed) -
+                          atomic_load_explicit(&growing->evacuate.cleared, memory_order_relaxed);
 }
 
 /* Pins */

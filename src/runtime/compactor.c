@@ -25,6 +25,10 @@
 #define BUSY_PERCENT   60u /* of all CPUs */
 #define BUSY_MARKS     4u
 #define BUSY_SHARE     8u
+#define STIR_SECONDS   16u /* a program that goes through its heap in so much time stirs it, */
+#define STIR_SHARE     16u /* leaves work behind when that was this part of it, */
+#define CALM_NS        UINT64_C(100000000) /* and lets it be when it didn't for so long */
+#define WORTH          50u /* percent of garbage that pays for emptying a chunk of a heap that is stirred */
 #define BYTES_MAX      ((size_t)1 << 33) /* of one step, for the sums */
 
 enum { STARTING, RUNNING, FAILED };
@@ -77,6 +81,17 @@ unsigned compactor_share(unsigned cpu_percent, bool busy, unsigned high_percent,
         return cpu_percent;
     }
     return cpu_percent < BUSY_SHARE ? 1 : cpu_percent / BUSY_SHARE;
+}
+
+void compactor_stirred(struct compactor_marks *marks, bool stirred, bool much)
+{
+    if (marks->stirred == stirred) {
+        return;
+    }
+    *marks = (struct compactor_marks){.low_percent = marks->low_percent,
+                                      .high_percent = marks->high_percent,
+                                      .stirred = stirred,
+                                      .working = marks->working || (!stirred && much)};
 }
 
 bool compactor_wants(struct compactor_marks *marks, size_t free_bytes, size_t held_bytes)
@@ -143,11 +158,14 @@ struct view {
     uint64_t looked; /* the time of the last look */
     size_t free_bytes;
     size_t held_bytes;
-    unsigned empty; /* steps in a row that moved and released nothing: they may walk over what is dead */
-    size_t moved;   /* in this pass: the next one may win something if this one did */
-    uint64_t since; /* when the process's CPU time was read last, */
-    uint64_t cpu;   /* and what it was, without this thread's */
-    bool busy;      /* the process used most of all CPUs between the last two looks */
+    size_t total;     /* bytes stirred so far, */
+    size_t settled;   /* and what they were when the heap had come to rest after much of it */
+    uint64_t stirred; /* when the heap was stirred last */
+    unsigned empty;   /* steps in a row that moved and released nothing: they may walk over what is dead */
+    size_t moved;     /* in this pass: the next one may win something if this one did */
+    uint64_t since;   /* when the process's CPU time was read last, */
+    uint64_t cpu;     /* and what it was, without this thread's */
+    bool busy;        /* the process used most of all CPUs between the last two looks */
 };
 
 static unsigned cpus(void)
@@ -159,27 +177,49 @@ static unsigned cpus(void)
 /* Once in a while: reading it visits all threads. */
 static void look_around(struct view *view, uint64_t now)
 {
-    if (now - view->since < LOOK_NS) {
-        return;
-    }
     uint64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - clock_ns(CLOCK_THREAD_CPUTIME_ID);
     view->busy = (cpu - view->cpu) * 100 > (now - view->since) * BUSY_PERCENT * cpus();
     view->since = now;
     view->cpu = cpu;
 }
 
+/* Whether what was allocated and freed in so much time is much: what is moved meanwhile may be dead soon, and holes filled. */
+static bool is_stirred(size_t from, const struct movable_view *now, uint64_t nanoseconds)
+{
+    size_t bytes = now->stirred_bytes - from;
+    return bytes < SIZE_MAX / 2 &&
+           bytes / (nanoseconds / 1000000 + 1) > now->held_bytes / STIR_SECONDS / 1000;
+}
+
 static void look(struct hm_heap *heap, struct view *view)
 {
+    struct movable_view now = {0};
     if (heap->kind->look != NULL) {
-        heap->kind->look(heap, &view->free_bytes, &view->held_bytes);
+        heap->kind->look(heap, &now);
     } else {
         struct hm_movable_stats stats;
         heap->kind->stats(heap, &stats);
-        view->free_bytes = stats.free_bytes;
-        view->held_bytes = stats.held_bytes;
+        now.free_bytes = stats.free_bytes;
+        now.held_bytes = stats.held_bytes;
     }
-    view->looked = os_now_ns();
-    look_around(view, view->looked);
+    uint64_t time = os_now_ns();
+    view->free_bytes = now.free_bytes;
+    view->held_bytes = now.held_bytes;
+    if (time - view->since >= LOOK_NS) {
+        view->stirred = is_stirred(view->total, &now, time - view->since) ? time : view->stirred;
+        view->total = now.stirred_bytes;
+        look_around(view, time);
+    }
+    view->looked = time;
+}
+
+/* After a look. */
+static void note_stirring(struct compactor_marks *marks, struct view *view)
+{
+    bool stirred = view->stirred != 0 && view->looked - view->stirred < CALM_NS;
+    bool much = view->total - view->settled > view->held_bytes / STIR_SHARE;
+    compactor_stirred(marks, stirred, much);
+    view->settled = !stirred && much ? view->total : view->settled;
 }
 
 static size_t less(size_t from, size_t bytes)
@@ -187,14 +227,21 @@ static size_t less(size_t from, size_t bytes)
     return bytes < from ? from - bytes : 0;
 }
 
+static struct hm_compact_result compact(struct hm_heap *heap, struct hm_budget budget, unsigned worth)
+{
+    if (heap->kind->tend != NULL) {
+        return heap->kind->tend(heap, budget, worth);
+    }
+    return heap->kind->compact(heap, budget, (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0);
+}
+
 /* One step; returns how long to sleep after it. */
 static uint64_t step(struct compactor *compactor, struct compactor_marks *marks, struct compactor_pace *pace,
                      struct view *view)
 {
     struct hm_heap *heap = compactor->heap;
-    bool slots = (heap->options.flags & HM_MOVABLE_SLOTS_PINNED) != 0;
     uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    struct hm_compact_result result = heap->kind->compact(heap, compactor->options.step, slots);
+    struct hm_compact_result result = compact(heap, compactor->options.step, marks->stirred ? WORTH : 0);
     cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
     uint64_t now = os_now_ns();
     const struct hm_compactor_options *options = &compactor->options;
@@ -205,15 +252,19 @@ static uint64_t step(struct compactor *compactor, struct compactor_marks *marks,
     view->moved += result.moved_bytes;
     view->empty = won ? 0 : view->empty + 1;
     bool on = won || (result.done ? view->moved > 0 : result.waiting_bytes == 0 && view->empty < EMPTY_STEPS);
-    if (result.done && result.waiting_bytes == 0 && view->moved == 0) {
+    if (marks->stirred) {
+        on = on && !result.done;
+    } else if (result.done && result.waiting_bytes == 0 && view->moved == 0) {
         compactor_give_up(marks, view->free_bytes);
     } else {
         compactor_count(marks, result.moved_bytes, view->free_bytes, view->held_bytes);
     }
+    /* A guess, as empty chunks were not counted as free: to stop takes a look. */
     view->free_bytes = less(view->free_bytes, result.released_bytes);
     view->held_bytes = less(view->held_bytes, result.released_bytes);
     view->moved = result.done ? 0 : view->moved;
-    bool stale = result.done || now - view->looked >= LOOK_NS;
+    bool stale = result.done || now - view->looked >= LOOK_NS ||
+                 !above(view->free_bytes, view->held_bytes, options->low_percent);
     view->looked = stale ? 0 : view->looked;
     return on ? rest : later(rest, compactor->options.idle_ms * (SECOND_NS / 1000));
 }
@@ -232,6 +283,7 @@ static void *run(void *argument)
         uint64_t rest = options->idle_ms * (SECOND_NS / 1000);
         if (!marks.working || view.looked == 0) {
             look(compactor->heap, &view);
+            note_stirring(&marks, &view);
         }
         if (compactor_wants(&marks, view.free_bytes, view.held_bytes)) {
             rest = step(compactor, &marks, &pace, &view);

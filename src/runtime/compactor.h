@@ -2,7 +2,14 @@
  * between blocks, and sleeps otherwise.
  *
  * It begins when the free share is above the high mark and goes on until it is at the low mark, or moving doesn't help; then
- * it leaves the heap alone until it has more free memory than that. Between steps it sleeps as long as its shares of CPU time
+ * it leaves the heap alone until it has more free memory than that.
+ *
+ * A heap is stirred while the program allocates or frees so fast that it would go through all of it in 16 seconds. What is moved
+ * then may be dead soon, and holes would be filled without help; so only chunks of which at least half is garbage are emptied: a byte
+ * won costs at most a byte moved. When the program lets the heap be after much of that, it is compacted down to the low mark, wherever
+ * between the marks it is. So a busy program pays for what it is worth, and an idle one's memory comes back soon and almost all.
+ *
+ * Between steps it sleeps as long as its shares of CPU time
  * and of bytes moved ask for; both are kept over time, not for each step. Where the process has work for most CPUs, it takes only a quarter
  * of its share, unless the free share is above four times the high mark. It takes no memory from the allocator.
  *
@@ -52,6 +59,7 @@ struct compactor_marks {
     unsigned low_percent;
     unsigned high_percent;
     bool working;
+    bool stirred;
     size_t moved;    /* bytes, since it works */
     size_t hopeless; /* free bytes when it gave up; 0: it didn't */
     unsigned looks;  /* since then */
@@ -62,7 +70,11 @@ struct compactor_marks {
  * time): pins may be gone. */
 bool compactor_wants(struct compactor_marks *marks, size_t free_bytes, size_t held_bytes);
 
-/* A step moved so much. Who has moved the whole heap twice without coming to the low mark gives up. */
+/* Says whether the heap is stirred now, and if it isn't, whether much of it was since it had come to rest. A change ends what was
+ * given up. */
+void compactor_stirred(struct compactor_marks *marks, bool stirred, bool much);
+
+/* A step moved so much; not called for a heap that is stirred. Who has moved the whole heap twice without coming to the low mark gives up. */
 void compactor_count(struct compactor_marks *marks, size_t moved, size_t free_bytes, size_t held_bytes);
 void compactor_give_up(struct compactor_marks *marks, size_t free_bytes);
 

@@ -78,6 +78,29 @@ Test(evacuate, what_is_dense_stays, .fini = teardown)
     cr_assert_eq(g_compact(heap).moved_blocks, 0);
 }
 
+static struct hm_compact_result tend(unsigned worth)
+{
+    struct hm_compact_result sum = {0};
+    bool done = false;
+    while (!done) {
+        struct hm_compact_result result = heap->kind->tend(heap, (struct hm_budget){.bytes = MIB}, worth);
+        sum.moved_bytes += result.moved_bytes;
+        done = result.done;
+    }
+    return sum;
+}
+
+Test(evacuate, a_chunk_is_emptied_if_it_is_worth_it, .fini = teardown)
+{
+    use(NULL);
+    fill_sparsely(2);
+    cr_assert_eq(tend(60).moved_bytes, 0);
+    cr_assert_gt(waste(), 1.8);
+    cr_assert_gt(tend(40).moved_bytes, COUNT / 3 * SIZE);
+    cr_assert_lt(waste(), 1.6, "%f", waste());
+    check_contents();
+}
+
 Test(evacuate, budgets_are_kept, .fini = teardown)
 {
     use(NULL);

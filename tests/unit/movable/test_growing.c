@@ -164,13 +164,41 @@ Test(growing, a_look_says_what_statistics_say)
         cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
     }
     g_alloc(heap, MIB);
-    size_t free_bytes;
-    size_t held_bytes;
-    heap->kind->look(heap, &free_bytes, &held_bytes);
+    struct movable_view view;
+    heap->kind->look(heap, &view);
     struct hm_movable_stats stats = g_stats(heap);
-    cr_assert_gt(free_bytes, MIB);
-    cr_assert_eq(free_bytes, stats.free_bytes);
-    cr_assert_eq(held_bytes, stats.held_bytes);
+    cr_assert_gt(view.free_bytes, MIB);
+    cr_assert_eq(view.free_bytes, stats.free_bytes);
+    cr_assert_eq(view.held_bytes, stats.held_bytes);
+}
+
+static size_t stirred(void)
+{
+    struct movable_view view;
+    heap->kind->look(heap, &view);
+    return view.stirred_bytes;
+}
+
+Test(growing, what_the_program_does_stirs_and_compaction_does_not)
+{
+    enum { BLOCKS = 16000, STRIDE = 1008, BYTES = BLOCKS * STRIDE };
+    static hm_handle handles[BLOCKS];
+    size_t before = stirred();
+    for (int i = 0; i < BLOCKS; i++) {
+        handles[i] = g_alloc(heap, 1000);
+    }
+    cr_assert_geq(stirred() - before, BYTES);
+    cr_assert_leq(stirred() - before, BYTES + MIB);
+    before = stirred();
+    for (int i = 0; i < BLOCKS; i++) {
+        cr_assert(i % 3 == 0 || g_free(heap, handles[i]) == MOVABLE_OK);
+    }
+    cr_assert_geq(stirred() - before, BYTES / 3 * 2 - BYTES / 16);
+    cr_assert_leq(stirred() - before, BYTES / 3 * 2 + BYTES / 16);
+    before = stirred();
+    g_compact(heap);
+    cr_assert_gt(g_stats(heap).moved_bytes, BYTES / 4);
+    cr_assert_leq(stirred() - before + BYTES / 16, BYTES / 8);
 }
 
 Test(growing, the_block_made_last_makes_room_for_the_next_one)

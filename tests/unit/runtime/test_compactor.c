@@ -31,6 +31,8 @@ static struct {
     size_t gain;      /* bytes that a step moves and frees */
     uint64_t work_ns; /* CPU time of a step */
     size_t waiting;
+    _Atomic size_t stirred_bytes;
+    _Atomic unsigned worth;
     _Atomic bool slots;
     _Atomic bool signals_blocked;
     char thread_name[16];
@@ -80,6 +82,23 @@ static void fake_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
 }
 
 static const struct movable_kind fake_kind = {.compact = fake_compact, .stats = fake_stats};
+
+static void fake_look(struct hm_heap *heap, struct movable_view *view)
+{
+    (void)heap;
+    fake.looks++;
+    view->free_bytes = fake.free_bytes;
+    view->held_bytes = fake.held_bytes;
+    view->stirred_bytes = fake.stirred_bytes;
+}
+
+static struct hm_compact_result fake_tend(struct hm_heap *heap, struct hm_budget budget, unsigned worth)
+{
+    fake.worth = worth;
+    return fake_compact(heap, budget, false);
+}
+
+static const struct movable_kind fake_growing_kind = {.tend = fake_tend, .look = fake_look};
 
 static const struct hm_compactor_options options = {.low_percent = 3,
                                                     .high_percent = 10,
@@ -154,6 +173,44 @@ Test(compactor, works_from_above_the_high_mark_to_the_low_one)
     fake.looks = 0;
     cr_assert(comes_true(looked_often));
     cr_assert_eq(fake.steps, steps);
+}
+
+static bool only_what_pays(void)
+{
+    fake.stirred_bytes += 100000;
+    return fake.worth == 50;
+}
+
+static bool thorough(void)
+{
+    return fake.worth == 0 && fake.steps > 0;
+}
+
+Test(compactor, while_the_program_stirs_the_heap_only_what_pays_is_done)
+{
+    fake.heap.kind = &fake_growing_kind;
+    fake.held_bytes = 1000000;
+    fake.free_bytes = 500000;
+    compactor_start(&fake.heap, &options);
+    cr_assert(comes_true(only_what_pays));
+    fake.steps = 0;
+    cr_assert(comes_true(thorough));
+}
+
+Test(compactor, a_heap_that_is_let_be_is_compacted_down_to_the_low_mark)
+{
+    struct compactor_marks marks = {.low_percent = 3, .high_percent = 10};
+    cr_assert_not(compactor_wants(&marks, 90000, 1000000));
+    compactor_stirred(&marks, true, true);
+    cr_assert_not(compactor_wants(&marks, 90000, 1000000));
+    compactor_stirred(&marks, false, false);
+    cr_assert_not(compactor_wants(&marks, 90000, 1000000));
+    compactor_stirred(&marks, true, true);
+    compactor_give_up(&marks, 90000);
+    compactor_stirred(&marks, false, true);
+    cr_assert(compactor_wants(&marks, 90000, 1000000));
+    cr_assert(compactor_wants(&marks, 31000, 1000000));
+    cr_assert_not(compactor_wants(&marks, 29000, 1000000));
 }
 
 Test(compactor, below_the_high_mark_it_only_looks)
