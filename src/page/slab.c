@@ -97,7 +97,7 @@ static void purge_whole(struct slab_pool *pool, size_t keep)
 {
     const struct os *os = pool->meta->os;
     struct list *node = pool->whole.prev;
-    while (node != &pool->whole && pool->whole_count * slab_bytes(pool) > keep) {
+    while (node != &pool->whole && (pool->whole_count - 1) * slab_bytes(pool) >= keep) {
         struct slab *slab = LIST_ENTRY(node, struct slab, link);
         node = node->prev;
         if (!claim(pool, slab)) {

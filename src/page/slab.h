@@ -44,7 +44,7 @@ void slab_pool_init(struct slab_pool *pool, struct meta *meta, size_t object_byt
 /* A free object and the slab to give it back to; as it was left, or zero. NULL: the OS refused. */
 void *slab_get(struct slab_pool *pool, struct slab **slab);
 
-/* Takes the object back; purges whole slabs beyond `keep` bytes of them. */
+/* Takes the object back; purges whole slabs while those that remain are no less than `keep` bytes. */
 void slab_put(struct slab_pool *pool, struct slab *slab, void *object, size_t keep);
 
 /* Panics with the broken equation. */

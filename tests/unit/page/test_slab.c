@@ -90,6 +90,12 @@ Test(slab, whole_slabs_beyond_keep_are_purged_and_read_as_zero)
     cr_assert_eq(zero, 2 * SLAB_OBJECTS);
 }
 
+Test(slab, what_is_kept_is_no_less_than_keep)
+{
+    put_all(SLAB_BYTES + 1);
+    cr_assert_eq(pool.whole_count, 2);
+}
+
 Test(slab, a_slab_with_a_busy_object_is_not_purged)
 {
     busy_object = objects[3];
