@@ -169,6 +169,7 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
     heap->stats.grows++;
     purge_regret_locked(heap, bytes);
     own_enter(heap, span, addr, bytes, true);
+    purge_to_grow_locked(heap);
     return true;
 }
 
@@ -245,6 +246,7 @@ static bool resize_locked(struct pageheap *heap, struct span *span, size_t bytes
         heap->stats.refusals++;
     }
     pagemap_enter(heap->map, span);
+    purge_to_grow_locked(heap);
     return addr != 0;
 }
 

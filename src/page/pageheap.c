@@ -362,6 +362,7 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
         list_push_back(&heap->large, &span->link);
     }
     pagemap_enter(heap->map, span);
+    purge_to_grow_locked(heap);
     return true;
 }
 
@@ -467,6 +468,7 @@ bool pageheap_extend(struct pageheap *heap, struct span *span, size_t bytes)
         span->bytes = bytes;
         span->zero = span->zero && dirty == 0;
         pagemap_enter(heap->map, span);
+        purge_to_grow_locked(heap);
     }
     lock_release(&heap->lock);
     return done;

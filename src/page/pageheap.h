@@ -15,6 +15,10 @@
  * allowed at that peak;
  *  - by age: runs dirty for longer than decay_ms, at pageheap_tick (called from slow paths) and at every
  * free;
+ *  - to grow: when pages that aren't resident are handed out and more would be held (in use, dirty and kept) than ever
+ * before, the oldest are purged instead: what is free in pieces that serve nobody doesn't raise the peak. It costs faults when
+ * it is used again, so there is a credit for it: as much as was ever in use at once, and each second 8 MiB or an eighth of what
+ * is in use. Nothing goes for a few pages (less than a sixteenth of the floor and 1/128 of what is in use).
  *  - decay_ms = 0 purges at once, -1 never.
  * Purging the topmost run of the break lowers the break instead when it is at least trim_bytes long. A run
  * whose purge is refused stays dirty, and purging is not tried again for decay_ms.
@@ -86,7 +90,11 @@ struct pageheap {
     struct pagemap_stock stock; /* for own mappings that move */
     size_t reserved;            /* run descriptors promised to handed-out spans and own mappings */
     size_t peak;                /* while hold > 0: most bytes in use at once, fading with it */
-    size_t returned;            /* bytes given back by bound lately; see `hold` */
+    size_t used_most;           /* most bytes in use at once, ever */
+    size_t held_most;           /* most bytes in use, dirty and kept at once, ever */
+    size_t grow_credit;         /* what may be purged so that held_most needn't rise */
+    uint64_t grow_credit_at;
+    size_t returned; /* bytes given back by bound lately; see `hold` */
     uint64_t returned_at;
     uint64_t held_at;
     bool refused; /* a purge was refused, at refused_at */

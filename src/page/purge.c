@@ -10,6 +10,10 @@
 #define PURGE_BATCH    ((size_t)32 << 20)  /* purged by age for one holding of the lock */
 #define PURGE_MIN      ((size_t)256 << 10) /* of a long run no less than this is purged at a time, */
 #define PURGE_SHARE    16                  /* nor less than this share of the bound */
+#define IDLE_FLOOR     16                  /* dirty memory may raise the peak by this share of the floor, */
+#define IDLE_SHARE     128                 /* or of what is in use */
+#define CREDIT_MIN     ((size_t)8 << 20)   /* credit for purging to grow, a second, */
+#define CREDIT_SHARE   8                   /* or this share of what is in use */
 #define REFUSED_MS_MIN 100
 
 /* Decay in milliseconds as an unsigned period; -1 becomes the longest. */
@@ -69,6 +73,10 @@ void purge_used_locked(struct pageheap *heap)
 {
     if (heap->peak < in_use(heap)) {
         heap->peak = in_use(heap);
+    }
+    if (heap->used_most < in_use(heap)) {
+        heap->grow_credit += in_use(heap) - heap->used_most;
+        heap->used_most = in_use(heap);
     }
 }
 
@@ -270,6 +278,54 @@ size_t pageheap_bound(struct pageheap *heap)
     size_t bound = purge_bound_locked(heap, heap->os->now_ms(heap->os));
     lock_release(&heap->lock);
     return bound;
+}
+
+/* Dirty and kept memory that may be there when the heap grows. */
+static size_t idle_allowed(const struct pageheap *heap)
+{
+    size_t share = in_use(heap) / IDLE_SHARE;
+    size_t least = heap->options.dirty_floor / IDLE_FLOOR;
+    return share > least ? share : least;
+}
+
+static size_t idle(const struct pageheap *heap)
+{
+    return heap->dirty.bytes + heap->stats.own_cached;
+}
+
+static void credit_add(struct pageheap *heap, uint64_t now)
+{
+    size_t rate = in_use(heap) / CREDIT_SHARE > CREDIT_MIN ? in_use(heap) / CREDIT_SHARE : CREDIT_MIN;
+    uint64_t since = now - heap->grow_credit_at < 1000 ? now - heap->grow_credit_at : 1000;
+    heap->grow_credit += rate / 1000 * since;
+    heap->grow_credit = heap->grow_credit < heap->used_most ? heap->grow_credit : heap->used_most;
+    heap->grow_credit_at = now;
+}
+
+/* Purges while more is held than ever before, as far as the credit goes. */
+static void hold_no_more(struct pageheap *heap, uint64_t now)
+{
+    size_t bytes = 1;
+    credit_add(heap, now);
+    while (bytes > 0 && in_use(heap) + idle(heap) > heap->held_most && heap->grow_credit > 0) {
+        size_t excess = in_use(heap) + idle(heap) - heap->held_most;
+        bytes = oldest_purge(heap, excess > PURGE_MIN ? excess : PURGE_MIN, now);
+        heap->grow_credit -= bytes < heap->grow_credit ? bytes : heap->grow_credit;
+    }
+}
+
+void purge_to_grow_locked(struct pageheap *heap)
+{
+    if (in_use(heap) + idle(heap) <= heap->held_most) {
+        return;
+    }
+    if (heap->options.decay_ms >= 0 && idle(heap) > idle_allowed(heap)) {
+        uint64_t now = heap->os->now_ms(heap->os);
+        hold_no_more(heap, now);
+        due_set(heap);
+    }
+    size_t held = in_use(heap) + idle(heap);
+    heap->held_most = held > heap->held_most ? held : heap->held_most;
 }
 
 bool pageheap_pending(const struct pageheap *heap)

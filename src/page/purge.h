@@ -35,6 +35,9 @@ void purge_settle_locked(struct pageheap *heap, uint64_t now);
 /* After `live` or `own` grew: keeps the peak of what is in use. */
 void purge_used_locked(struct pageheap *heap);
 
+/* After pages were handed out of which some may not be resident: purges rather than hold more than ever before. */
+void purge_to_grow_locked(struct pageheap *heap);
+
 /* `bytes` were taken anew from the OS: learns from it if they had just been given back by bound. */
 void purge_regret_locked(struct pageheap *heap, size_t bytes);
 

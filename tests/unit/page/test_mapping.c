@@ -51,9 +51,12 @@ Test(mapping, alignment_leaves_no_slack)
 
 Test(mapping, a_freed_mapping_is_kept_and_serves_again)
 {
+    map_alloc(&b, MIB, PAGE);
     map_alloc(&a, MIB, PAGE);
     memset(span_memory(&a), 1, a.bytes);
     uintptr_t addr = a.addr;
+    mapping_free(&f->heap, &b);
+    pageheap_trim(&f->heap, 0);
     mapping_free(&f->heap, &a);
     cr_assert_eq(fixture_stats(f).own_cached, MIB);
     cr_assert_eq(pagemap_get(&f->map, addr)->kind, SPAN_KEPT);
@@ -65,6 +68,20 @@ Test(mapping, a_freed_mapping_is_kept_and_serves_again)
     cr_assert_not(b.zero);
     cr_assert_eq(fixture_stats(f).own_cached, 0);
     cr_assert_eq(fixture_stats(f).reused_dirty, MIB);
+}
+
+Test(mapping, what_is_kept_goes_before_more_is_held)
+{
+    map_alloc(&a, MIB, PAGE);
+    mapping_free(&f->heap, &a);
+    map_alloc(&a, 700 * KIB, PAGE);
+    cr_assert_eq(fixture_stats(f).own_cached, 0);
+    map_alloc(&b, MIB, PAGE);
+    mapping_free(&f->heap, &b);
+    size_t held = f->heap.held_most;
+    cr_assert(mapping_resize(&f->heap, &a, 900 * KIB));
+    cr_assert_eq(fixture_stats(f).own_cached, 0);
+    cr_assert_eq(f->heap.held_most, held);
 }
 
 Test(mapping, the_closest_kept_mapping_serves)

@@ -122,6 +122,64 @@ Test(purge, zero_decay_purges_at_once_and_minus_one_never)
     cr_assert_eq(fixture_stats(f).dirty, 0, "changed options take effect at once");
 }
 
+/* 1 MiB is dirty in pieces that serve nobody. */
+static void make_idle(void)
+{
+    options_change(100000, 4 * MIB, SIZE_MAX);
+    alloc_below_top(&a, MIB);
+    alloc_below_top(&c, 4 * MIB);
+    pageheap_free(&f->heap, &a);
+    cr_assert_eq(fixture_stats(f).dirty, MIB);
+}
+
+Test(purge, what_serves_nobody_goes_before_more_is_held)
+{
+    make_idle();
+    size_t held = f->heap.held_most;
+    fixture_alloc(f, &a, 512 * KIB, PAGE);
+    cr_assert_eq(fixture_stats(f).purges, 0, "the request was served by it");
+    pageheap_free(&f->heap, &a);
+    fixture_alloc(f, &b, MIB + 4 * KIB, PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 0);
+    cr_assert_eq(f->heap.held_most, held + 4 * KIB);
+    cr_assert_eq(f->heap.grow_credit, f->heap.used_most - MIB);
+}
+
+Test(purge, growing_in_place_purges_too)
+{
+    options_change(100000, 4 * MIB, SIZE_MAX);
+    alloc_below_top(&a, MIB);
+    fixture_alloc(f, &b, 4 * MIB, PAGE);
+    pageheap_free(&f->heap, &a);
+    size_t held = f->heap.held_most;
+    cr_assert(pageheap_extend(&f->heap, &b, 6 * MIB));
+    cr_assert_eq(fixture_stats(f).dirty, 0);
+    cr_assert_eq(f->heap.held_most, held + MIB);
+}
+
+Test(purge, a_few_idle_pages_stay)
+{
+    options_change(100000, 4 * MIB, SIZE_MAX);
+    alloc_below_top(&a, 256 * KIB);
+    pageheap_free(&f->heap, &a);
+    fixture_alloc(f, &b, 4 * MIB, PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 256 * KIB);
+}
+
+Test(purge, without_credit_more_is_held)
+{
+    make_idle();
+    f->heap.grow_credit = 0;
+    f->heap.grow_credit_at = f->fake.now_ms;
+    uint64_t begin = f->fake.now_ms;
+    f->heap.used_most = 64 * MIB;
+    fixture_alloc(f, &b, 2 * MIB, PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, MIB);
+    f->fake.now_ms = begin + 100;
+    fixture_alloc(f, &a, 2 * MIB, PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 0, "time gives new credit");
+}
+
 Test(purge, regret_teaches_to_hold)
 {
     options_change(500, 0, SIZE_MAX);

@@ -9,10 +9,10 @@ static void setup(void)
     f = fixture_make(&fixture_options, 0, 0);
     fixture_alloc(f, &a, 4 * PAGE, PAGE);
     fixture_alloc(f, &b, 4 * PAGE, PAGE);
+    cr_assert(mapping_alloc(&f->heap, &c, MIB, PAGE));
     pageheap_free(&f->heap, &a);
     cr_assert(mapping_alloc(&f->heap, &a, 64 * KIB, PAGE));
     mapping_free(&f->heap, &a);
-    cr_assert(mapping_alloc(&f->heap, &c, MIB, PAGE));
 }
 
 static void teardown(void)
