@@ -7,7 +7,8 @@
  * the OS is asked for more; what is left of them keeps its sort.
  *
  * When dirty runs are purged (kept own mappings count and go as dirty runs do):
- *  - by bound: dirty <= max(dirty_floor, (live + own) / 8, hold). Beyond it the oldest are purged at once, so
+ *  - by bound: dirty <= max(dirty_floor, (live + own) / 8, hold), at every free and when more is held than ever before (as `hold`
+ * counts for less when more is in use). Beyond it the oldest are purged at once, so
  * memory follows the live set down without waiting for a clock. `hold` is learned: pages that are taken anew
  * from the OS within decay_ms after pages were given back by bound mean that we gave back too much; hold
  * grows by them, and halves every decay_ms without such regret. It counts only as far as what is kept and

@@ -321,6 +321,8 @@ void purge_to_grow_locked(struct pageheap *heap)
     }
     if (heap->options.decay_ms >= 0 && idle(heap) > idle_allowed(heap)) {
         uint64_t now = heap->os->now_ms(heap->os);
+        /* What may be held has become less, as more is in use. */
+        purge_settle_locked(heap, now);
         hold_no_more(heap, now);
         due_set(heap);
     }

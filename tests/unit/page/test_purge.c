@@ -180,6 +180,20 @@ Test(purge, without_credit_more_is_held)
     cr_assert_eq(fixture_stats(f).dirty, 0, "time gives new credit");
 }
 
+Test(purge, the_bound_holds_when_more_is_in_use)
+{
+    options_change(100000, 0, SIZE_MAX);
+    alloc_below_top(&a, 4 * MIB);
+    pageheap_free(&f->heap, &a);
+    fixture_alloc(f, &a, 4 * MIB, PAGE);
+    pageheap_free(&f->heap, &a);
+    cr_assert_eq(fixture_stats(f).dirty, 4 * MIB, "held");
+    f->heap.grow_credit = 0;
+    f->heap.grow_credit_at = f->fake.now_ms;
+    fixture_alloc(f, &b, 5 * MIB, PAGE);
+    cr_assert_leq(fixture_stats(f).dirty, pageheap_bound(&f->heap));
+}
+
 Test(purge, regret_teaches_to_hold)
 {
     options_change(500, 0, SIZE_MAX);
