@@ -13,6 +13,21 @@ static unsigned next_mark_bytewise(const struct chunk *chunk, unsigned window)
     return window;
 }
 
+/* How many windows from this one, a multiple of 8, are zero for sure: those of as many groups of 32 as are. */
+static unsigned zero_windows(const struct chunk *chunk, unsigned window)
+{
+    unsigned from = window;
+    while (window + 32 <= CHUNK_WINDOWS) {
+        uint64_t words[4];
+        memcpy(words, &chunk->map[window], sizeof words);
+        if ((words[0] | words[1] | words[2] | words[3]) != 0) {
+            break;
+        }
+        window += 32;
+    }
+    return window - from;
+}
+
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window)
 {
     if (HM_TSAN) {
@@ -24,6 +39,7 @@ unsigned chunk_next_mark(const struct chunk *chunk, unsigned window)
         }
         window++;
     }
+    window += zero_windows(chunk, window);
     while (window < CHUNK_WINDOWS) {
         uint64_t word;
         memcpy(&word, &chunk->map[window], sizeof word);
