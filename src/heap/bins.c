@@ -126,26 +126,30 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
-/* Clears the map bytes of the entries and lowers the chunks' counts. Returns how many rows of entries of one chunk there
- * were; their chunks to `touched`. */
+/* Clears the map bytes of the entries and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
+ * many rows there were; their chunks to `touched`. */
 static unsigned clear_entries(unsigned class, const struct entry *entries, unsigned count,
                               struct chunk **touched)
 {
-    const unsigned granules = class_granules(class);
-    const struct chunk *last = NULL;
+    const uint32_t granules = class_granules(class);
+    const struct entry *end = entries + count;
+    const struct entry *entry = entries;
     struct chunk **row = touched;
-    for (const struct entry *entry = entries; entry != entries + count; entry++) {
+    while (entry != end) {
         uint8_t *mark = entry->mark;
         struct chunk *chunk = chunk_of_mark(entry->block, mark);
-        if (HM_UNLIKELY(mark_load(mark) == CODE_CACHED)) {
-            diagnose_race(entry->block);
-        }
-        mark_store(mark, 0);
-        chunk_lower(chunk, granules);
-        if (chunk != last) {
-            last = chunk;
-            *row++ = chunk;
-        }
+        const uint8_t *map = chunk->map;
+        uint32_t dead = 0;
+        *row++ = chunk;
+        do {
+            if (HM_UNLIKELY(mark_load(mark) == CODE_CACHED)) {
+                diagnose_race(entry->block);
+            }
+            mark_store(mark, 0);
+            dead += granules;
+            entry++;
+        } while (entry != end && (uintptr_t)(mark = entry->mark) - (uintptr_t)map < CHUNK_WINDOWS);
+        chunk_lower(chunk, dead);
     }
     return (unsigned)(row - touched);
 }

@@ -13,6 +13,7 @@
 
 #define SWEEP_MIN_BUCKET  7u              /* 2^7 granules: 1/32 of a chunk */
 #define SPARSE_MIN_CHUNKS 16u             /* smaller heaps are never sparse */
+#define KEPT_MAX          63u             /* entries that a full bin keeps at most */
 #define DROP_MIN_GRANULES ((size_t)32768) /* 512 KiB flushed make dropping the bins worth while */
 
 void theap_init(struct theap *heap, struct core *core, uint64_t secret)
@@ -323,10 +324,17 @@ static void push_without_array(struct theap *heap, unsigned class, void *block, 
     }
 }
 
+/* Half of the entries, so that neither frees nor allocations soon meet the bin's end again; but of a large bin what makes the
+ * next flush rare enough is what was flushed, not what stays. */
+static unsigned kept_when_full(unsigned count)
+{
+    return count / 2 < KEPT_MAX ? count / 2 : KEPT_MAX;
+}
+
 static void make_place(struct theap *heap, unsigned class, unsigned count, bool narrow)
 {
     remote_pay(heap);
-    bins_flush(heap, class, narrow ? count : (count + 1) / 2, true);
+    bins_flush(heap, class, narrow ? count : count - kept_when_full(count), true);
     if (!narrow) {
         drop_when_much_was_freed(heap);
     }

@@ -60,7 +60,7 @@ Test(theap, the_last_block_takes_its_chunk_along)
     verify();
 }
 
-Test(theap, a_full_bin_makes_room_by_flushing_its_older_half)
+Test(theap, a_full_bin_makes_room_by_flushing_its_older_entries)
 {
     static void *blocks[1000];
     for (int i = 0; i < 1000; i++) {
@@ -72,6 +72,10 @@ Test(theap, a_full_bin_makes_room_by_flushing_its_older_half)
         cr_assert_leq(bins_count(a, CLASS_100), BINS_MAX_CAPACITY);
         cr_assert_eq(mark_value(blocks[i]) & CODE_CACHED, CODE_CACHED);
         cr_assert_eq(mark_value(blocks[0]) == 0, i >= (int)BINS_MAX_CAPACITY, "block %d", i);
+        if (i == (int)BINS_MAX_CAPACITY) {
+            cr_assert_eq(bins_count(a, CLASS_100), 64,
+                         "the newest 63 stay, and the one for which there was no room");
+        }
     }
     verify();
 }
