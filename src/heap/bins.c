@@ -8,8 +8,8 @@
 #include "heap/diagnose.h"
 #include "heap/large.h"
 
-#define BATCH_BYTES  16384u /* what one refill fetches at most, */
-#define BATCH_BLOCKS 128u   /* and in blocks */
+#define BATCH_BYTES  16384u            /* what one refill fetches at most, */
+#define BATCH_BLOCKS BINS_MAX_CAPACITY /* and in blocks */
 
 static struct entry *entry_at(struct theap *heap, uintptr_t offset)
 {
@@ -31,7 +31,7 @@ unsigned bins_max_batch(unsigned class)
 static unsigned max_capacity(unsigned class)
 {
     unsigned capacity = BINS_MIN_CAPACITY;
-    while (capacity < 2 * bins_max_batch(class) - 1) {
+    while (capacity < BINS_MAX_CAPACITY && capacity < 2 * bins_max_batch(class) - 1) {
         capacity = 2 * capacity + 1;
     }
     return capacity;
