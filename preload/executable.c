@@ -3,9 +3,9 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
-#include <string.h>
 #include <sys/auxv.h>
 
+#include "base/text.h"
 #include "preload/passive.h"
 
 /* The dynamic symbol table of the main executable, read where the kernel mapped it: the dynamic linker's
@@ -75,7 +75,7 @@ static bool read_dynamic(struct image *image)
 static bool defines(const struct image *image, uint32_t index, const char *name)
 {
     const ElfW(Sym) *symbol = &image->symbols[index];
-    return symbol->st_shndx != SHN_UNDEF && strcmp(image->names + symbol->st_name, name) == 0;
+    return symbol->st_shndx != SHN_UNDEF && text_equal(image->names + symbol->st_name, name);
 }
 
 static bool look_up_gnu(const struct image *image, const char *name)

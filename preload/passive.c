@@ -3,8 +3,8 @@
 #include "preload/passive.h"
 
 #include <dlfcn.h>
-#include <string.h>
 
+#include "base/text.h"
 #include "runtime/environment.h"
 
 #define LIST_BYTES 4096
@@ -47,10 +47,8 @@ static struct process_other other = {
 bool passive_valgrind_in(const char *list)
 {
     static const char prefix[] = "vgpreload_";
-    static const char core[] = "core";
-    for (const char *at = strstr(list, prefix); at != NULL; at = strstr(at, prefix)) {
-        at += sizeof(prefix) - 1;
-        if (strncmp(at, core, sizeof(core) - 1) != 0) {
+    for (; *list != 0; list++) {
+        if (text_begins(list, prefix) && !text_begins(list + sizeof(prefix) - 1, "core")) {
             return true;
         }
     }

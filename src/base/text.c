@@ -48,7 +48,10 @@ void text_put(struct text *text, const char *string)
 
 static const char *parse_length(const char *at, bool *wide)
 {
-    size_t len = strspn(at, "lzj");
+    size_t len = 0;
+    while (at[len] == 'l' || at[len] == 'z' || at[len] == 'j') {
+        len++;
+    }
     *wide = len > 0;
     return at + len;
 }

@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 struct reader {
     int fd;
     size_t at;
@@ -90,7 +92,7 @@ const char *environment_get(const char *name, char *buf, size_t cap)
     }
     size_t len = strlen(name);
     for (char **entry = variables; *entry != NULL; entry++) {
-        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=') {
+        if (text_begins(*entry, name) && (*entry)[len] == '=') {
             return *entry + len + 1;
         }
     }

@@ -53,7 +53,7 @@ static bool parse_size(const char *value, size_t *size)
 
 static bool parse_bool(const char *value, bool *result)
 {
-    bool valid = strcmp(value, "0") == 0 || strcmp(value, "1") == 0;
+    bool valid = text_equal(value, "0") || text_equal(value, "1");
     if (valid) {
         *result = *value == '1';
     }
@@ -63,7 +63,7 @@ static bool parse_bool(const char *value, bool *result)
 static bool set_decay(struct options *options, const char *value)
 {
     size_t ms;
-    if (strcmp(value, "-1") == 0) {
+    if (text_equal(value, "-1")) {
         options->core.pages.decay_ms = -1;
         return true;
     }
@@ -96,9 +96,9 @@ static bool set_break(struct options *options, const char *value)
 
 static bool set_thp(struct options *options, const char *value)
 {
-    bool never = strcmp(value, "never") == 0;
-    bool always = strcmp(value, "always") == 0;
-    if (!never && !always && strcmp(value, "auto") != 0) {
+    bool never = text_equal(value, "never");
+    bool always = text_equal(value, "always");
+    if (!never && !always && !text_equal(value, "auto")) {
         return false;
     }
     options->core.pages.huge_never = never;
@@ -119,7 +119,7 @@ static bool set_check(struct options *options, const char *value)
 static bool set_stats(struct options *options, const char *value)
 {
     bool text = false;
-    bool json = strcmp(value, "json") == 0;
+    bool json = text_equal(value, "json");
     if (!json && !parse_bool(value, &text)) {
         return false;
     }
@@ -171,7 +171,7 @@ static void apply_item(struct options *options, const char *item, bool cut, void
     char buf[LINE_BYTES];
     struct text line;
     text_init(&line, buf, sizeof(buf));
-    size_t len = strcspn(item, ":");
+    size_t len = text_until(item, ':');
     const char *value = item[len] == ':' ? item + len + 1 : "";
     const struct key *key = find_key(item, len);
     if (key == NULL) {
@@ -211,7 +211,7 @@ void options_parse(struct options *options, const char *conf, void (*report)(con
     report = report == NULL ? warn_line : report;
     while (conf != NULL && *conf != 0) {
         char item[ITEM_BYTES];
-        size_t len = strcspn(conf, ",");
+        size_t len = text_until(conf, ',');
         bool cut = len >= sizeof(item);
         size_t kept = cut ? sizeof(item) - 1 : len;
         memcpy(item, conf, kept);

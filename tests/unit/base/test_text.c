@@ -124,3 +124,17 @@ Test(text, keeps_errno)
     EXPECT("1 a", "%d %s", 1, "a");
     cr_assert_eq(errno, 77);
 }
+
+Test(text, compares_as_libc_does)
+{
+    static const char *const strings[] = {"", "a", "ab", "abc", "abd", "b", "\xff", "a\xff"};
+    for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++) {
+        for (size_t j = 0; j < sizeof(strings) / sizeof(strings[0]); j++) {
+            const char *a = strings[i];
+            const char *b = strings[j];
+            cr_expect_eq(text_equal(a, b), strcmp(a, b) == 0, "%s, %s", a, b);
+            cr_expect_eq(text_begins(a, b), strncmp(a, b, strlen(b)) == 0, "%s, %s", a, b);
+        }
+        cr_expect_eq(text_until(strings[i], 'b'), strcspn(strings[i], "b"));
+    }
+}
