@@ -1,0 +1,160 @@
+#define _GNU_SOURCE 1
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "support/growing_fixture.h"
+
+static struct growing_fixture fixture;
+static struct hm_heap *heap;
+static struct growing *growing;
+
+static void use(const struct hm_movable_options *options)
+{
+    growing_fixture_init(&fixture, 1);
+    heap = growing_fixture_heap(&fixture, options);
+    growing = growing_of(heap);
+}
+
+static void teardown(void)
+{
+    growing_fixture_end(&fixture, heap);
+}
+
+TestSuite(resize, .fini = teardown, .timeout = 20);
+
+static enum movable_result resize(hm_handle handle, size_t size)
+{
+    return heap->kind->resize(heap, handle, size);
+}
+
+Test(resize, what_fits_stays)
+{
+    use(NULL);
+    hm_handle handle = g_alloc(heap, 1000);
+    hm_handle behind = g_alloc(heap, 10);
+    void *at = hm_deref(heap, handle);
+    g_fill(at, 1000, 3);
+    cr_assert_eq(heap->kind->tag(heap, handle, "name"), MOVABLE_OK);
+    cr_assert_eq(resize(handle, 500), MOVABLE_OK);
+    cr_assert_eq(hm_deref(heap, handle), at);
+    cr_assert(g_filled(at, 500, 3));
+    cr_assert_eq(g_size(heap, handle), 500);
+    cr_assert_neq(header_tag(atomic_load(header_of((uintptr_t)at))), 0);
+    struct hm_movable_stats stats = g_stats(heap);
+    cr_assert(stats.live_bytes == 510 && stats.granule_bytes == 512 + 16);
+    heap->kind->verify(heap);
+    cr_assert_eq(resize(handle, 504), MOVABLE_OK, "the rest of the last granule");
+    cr_assert_eq(hm_deref(heap, handle), at);
+    cr_assert_eq(g_free(heap, behind), MOVABLE_OK);
+}
+
+Test(resize, what_readers_may_look_at_is_not_cut_off)
+{
+    use(NULL);
+    hm_handle handle = g_alloc(heap, 1000);
+    g_alloc(heap, 10);
+    heap->kind->read_enter(heap);
+    char *at = hm_deref(heap, handle);
+    g_fill(at, 1000, 4);
+    cr_assert_eq(resize(handle, 500), MOVABLE_OK);
+    cr_assert_neq(hm_deref(heap, handle), at);
+    cr_assert(g_filled(at, 1000, 4));
+    cr_assert(g_filled(hm_deref(heap, handle), 500, 4));
+    heap->kind->read_leave(heap);
+}
+
+Test(resize, what_does_not_fit_moves_with_name_slot_and_contents)
+{
+    static void *slot;
+    hm_handle handle;
+    size_t sizes[] = {100, 900, 50 * KIB, 90 * KIB, 3 * MIB, 70 * KIB, 200, 0, 5};
+    use(NULL);
+    cr_assert_eq(heap->kind->slot_alloc(heap, &slot, 60), MOVABLE_OK);
+    cr_assert_eq(heap->kind->slot_find(heap, &slot, &handle), MOVABLE_OK);
+    cr_assert_eq(heap->kind->tag(heap, handle, "name"), MOVABLE_OK);
+    g_fill(slot, 60, 9);
+    size_t kept = 60;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct mblock block;
+        g_alloc(heap, 20);
+        cr_assert_eq(resize(handle, sizes[i]), MOVABLE_OK);
+        kept = kept < sizes[i] ? kept : sizes[i];
+        cr_assert(g_filled(slot, kept, 9), "%zu", sizes[i]);
+        block_of_entry(growing, heap_entry(heap, handle), entry_word(heap_entry(heap, handle)), &block);
+        cr_assert(block.at == (uintptr_t)slot && block.size == sizes[i]);
+        cr_assert((block.large != NULL) == (sizes[i] > growing->small_bytes));
+        uint8_t tag = block.large != NULL ? atomic_load(&block.large->tag)
+                                          : header_tag(atomic_load(header_of(block.at)));
+        cr_assert_str_eq(pins_tag_name(&growing->pins, tag), "name");
+        heap->kind->verify(heap);
+    }
+    cr_assert_eq(g_stats(heap).live_bytes, 5 + 20 * (sizeof sizes / sizeof *sizes));
+}
+
+Test(resize, failures_leave_the_block_as_it_was)
+{
+    use(&(struct hm_movable_options){.max_bytes = 4 * MIB});
+    hm_handle handle = g_alloc(heap, 100);
+    g_fill(hm_deref(heap, handle), 100, 2);
+    cr_assert_eq(resize(handle, 8 * MIB), MOVABLE_NO_MEMORY);
+    cr_assert_eq(resize(handle, SIZE_MAX), MOVABLE_NO_MEMORY);
+    g_pin(heap, handle);
+    cr_assert_eq(resize(handle, 100), MOVABLE_BUSY);
+    cr_assert_eq(resize(handle, 5000), MOVABLE_BUSY);
+    g_unpin(heap, handle);
+    cr_assert_eq(resize(handle + (UINT64_C(1) << 32), 5), MOVABLE_STALE);
+    cr_assert_eq(resize(handle + (UINT64_C(1) << 54), 5), MOVABLE_STALE);
+    cr_assert_eq(resize(UINT32_MAX, 5), MOVABLE_STALE);
+    cr_assert_eq(g_size(heap, handle), 100);
+    cr_assert(g_filled(hm_deref(heap, handle), 100, 2));
+    cr_assert_eq(atomic_load(&growing->resizing), 0);
+}
+
+Test(resize, what_is_cut_off_is_wiped_if_wanted)
+{
+    use(&(struct hm_movable_options){.flags = HM_MOVABLE_ZERO_ON_FREE});
+    hm_handle handle = g_alloc(heap, 300);
+    char *at = hm_deref(heap, handle);
+    memset(at, 'x', 300);
+    cr_assert_eq(resize(handle, 297), MOVABLE_OK);
+    cr_assert(at[296] == 'x' && at[297] == 0 && at[299] == 0);
+    g_alloc(heap, 5);
+    cr_assert_eq(resize(handle, 2000), MOVABLE_OK);
+    cr_assert(at[0] == 0 && memcmp(at, at + 1, 296) == 0, "where it was, too");
+    char *now = hm_deref(heap, handle);
+    cr_assert(now[0] == 'x' && memcmp(now, now + 1, 296) == 0);
+}
+
+struct resizer {
+    hm_handle handle;
+    _Atomic bool done;
+    enum movable_result result;
+};
+
+static void *resize_block(void *arg)
+{
+    struct resizer *resizer = arg;
+    resizer->result = resize(resizer->handle, 500);
+    atomic_store(&resizer->done, true);
+    return NULL;
+}
+
+Test(resize, waits_for_a_move)
+{
+    use(NULL);
+    struct resizer resizer = {.handle = g_alloc(heap, 30)};
+    struct mentry *entry = heap_entry(heap, resizer.handle);
+    uint64_t word = entry_word(entry);
+    pthread_t thread;
+    cr_assert(entry_move_begin(entry, word));
+    pthread_create(&thread, NULL, resize_block, &resizer);
+    usleep(20000);
+    cr_assert_not(atomic_load(&resizer.done));
+    cr_assert_gt(atomic_load(&growing->resizing), 0, "a child of fork has to know");
+    entry_move_end(entry, word);
+    pthread_join(thread, NULL);
+    cr_assert_eq(resizer.result, MOVABLE_OK);
+    cr_assert_eq(g_size(heap, resizer.handle), 500);
+    cr_assert_eq(atomic_load(&growing->resizing), 0);
+}
