@@ -140,13 +140,14 @@ void *growing_slot_of(struct hm_heap *heap, const void *address)
     return found ? (void *)slot : NULL;
 }
 
-/* Whether the slot of a live entry still holds its block; both may be let go meanwhile, which is no loss. */
+/* Whether the slot of a live entry doesn't hold its block any more; both may be let go meanwhile, which is no loss. One that is being
+ * moved isn't judged: who moves it has its slot in hand. */
 static bool is_lost(struct growing *growing, const struct mentry *entry, uint32_t index)
 {
     uint64_t word = entry_word(entry);
     uintptr_t slot = entry_address(entry);
     uintptr_t content;
-    if (!entry_is_live(word) || (word & ENTRY_SLOT) == 0) {
+    if (!entry_is_live(word) || (word & (ENTRY_SLOT | ENTRY_MOVING)) != ENTRY_SLOT) {
         return false;
     }
     bool holds = slot != 0 && (uint32_t)find(growing, (const void *)slot, &content) == index * MTABLE_LOW;

@@ -126,6 +126,26 @@ Test(slot, those_that_are_lost_are_counted_with_one_warning)
     cr_assert_eq(heap->kind->reset(heap), MOVABLE_OK);
 }
 
+static void check_while_moving(void *arg)
+{
+    struct mentry *entry = heap_entry(heap, *(hm_handle *)arg);
+    uint64_t word = entry_word(entry);
+    slots[0] = NULL;
+    entry_move_begin(entry, word);
+    size_t meanwhile = heap->kind->slot_check(heap);
+    entry_move_end(entry, word);
+    exit(meanwhile == 0 && heap->kind->slot_check(heap) == 1 ? 7 : 1);
+}
+
+Test(slot, is_not_judged_while_its_block_is_being_moved)
+{
+    use(NULL);
+    hm_handle handle = make(&slots[0], 60);
+    struct child child = child_run(check_while_moving, &handle);
+    cr_assert_eq(child.code, 7, "%s", child.errors);
+    cr_assert_eq(heap->kind->reset(heap), MOVABLE_OK);
+}
+
 Test(slot, moves_with_its_block)
 {
     static void *many[4000];
