@@ -33,8 +33,8 @@ enum hm_move { HM_MOVE_ASK, HM_MOVED };
 
 /* HM_MOVE_ASK: false keeps the block where it is, for this time. HM_MOVED: the copy at `to` is not yet visible to anyone else, so
  * pointers into the block can be mended; `from` can still be read in heaps that grow, and may be overwritten already in a
- * buffer; the result is ignored. Called by the thread that compacts, with locks of the heap held: it must not call
- * functions of this header. */
+ * buffer; the result is ignored. Not called for the block that a resize is asked for, whose caller expects it to move. Called by
+ * the thread that compacts, with locks of the heap held: it must not call functions of this header. */
 typedef bool (*hm_on_move)(void *context, enum hm_move what, void *from, void *to, size_t size);
 
 #define HM_MOVABLE_ZERO_ON_FREE 1u /* freed and moved-away bytes are overwritten with zeros at once */

@@ -135,6 +135,9 @@ HM_COLD static void first_read(struct growing *growing)
     growing_unlock_all(growing);
 }
 
+/* Sections of the calling thread that began when it could have no record. */
+static HM_TLS uint32_t own_crowd;
+
 static void read_enter(struct hm_heap *heap)
 {
     struct growing *growing = growing_of(heap);
@@ -146,6 +149,7 @@ static void read_enter(struct hm_heap *heap)
         readers_enter(growing->env->readers, reader);
     } else {
         readers_enter_crowd(growing->env->readers);
+        own_crowd++;
     }
 }
 
@@ -157,13 +161,14 @@ static void read_leave(struct hm_heap *heap)
         readers_leave(reader);
     } else {
         readers_leave_crowd(env->readers);
+        own_crowd -= own_crowd > 0 ? 1 : 0;
     }
 }
 
 static void read_synchronize(struct hm_heap *heap)
 {
     struct growing_env *env = growing_of(heap)->env;
-    readers_synchronize(env->readers, env->reader());
+    readers_synchronize(env->readers, env->reader(), own_crowd);
 }
 
 /* Compaction */

@@ -70,10 +70,10 @@ void readers_leave_crowd(struct readers *readers)
     }
 }
 
-/* The smallest epoch of a section, but for those of `mine`; `most` if that is less. */
-static uint64_t oldest(const struct readers *readers, uint64_t most, const struct reader *mine)
+/* The smallest epoch of a section, but for those of `mine` and for `crowd` without a record; `most` if that is less. */
+static uint64_t oldest(const struct readers *readers, uint64_t most, const struct reader *mine, size_t crowd)
 {
-    if (atomic_load(&readers->crowd) > 0) {
+    if (atomic_load(&readers->crowd) > crowd) {
         return 0;
     }
     for (const struct reader *reader = first(readers); reader != NULL; reader = reader->next) {
@@ -87,19 +87,19 @@ static uint64_t oldest(const struct readers *readers, uint64_t most, const struc
 
 uint64_t readers_horizon(const struct readers *readers)
 {
-    return oldest(readers, atomic_load(&readers->epoch), NULL);
+    return oldest(readers, atomic_load(&readers->epoch), NULL, 0);
 }
 
 uint64_t readers_advance(struct readers *readers)
 {
-    return oldest(readers, atomic_fetch_add(&readers->epoch, 1) + 1, NULL);
+    return oldest(readers, atomic_fetch_add(&readers->epoch, 1) + 1, NULL, 0);
 }
 
-void readers_synchronize(struct readers *readers, const struct reader *mine)
+void readers_synchronize(struct readers *readers, const struct reader *mine, size_t crowd)
 {
     struct wait wait = {0};
     uint64_t epoch = atomic_fetch_add(&readers->epoch, 1) + 1;
-    while (oldest(readers, epoch, mine) < epoch) {
+    while (oldest(readers, epoch, mine, crowd) < epoch) {
         wait_step(&wait);
     }
 }

@@ -103,8 +103,9 @@ HM_INLINE bool readers_passed(const struct readers *readers, uint32_t died, uint
     return now - (uint32_t)((uint32_t)now - died) < horizon;
 }
 
-/* Waits until every section that is under way now has been left, but for those of `mine` (NULL: the caller has no record). */
-void readers_synchronize(struct readers *readers, const struct reader *mine);
+/* Waits until every section that is under way now has been left, but for the caller's own: those of `mine` (NULL: it has no record)
+ * and `crowd` without one. */
+void readers_synchronize(struct readers *readers, const struct reader *mine, size_t crowd);
 
 /* In a forked child: the records of all other threads are free, and so are their sections. */
 void readers_fork_child(struct readers *readers, const struct reader *mine);

@@ -1,3 +1,8 @@
+#define _GNU_SOURCE 1
+
+#include <pthread.h>
+#include <unistd.h>
+
 #include "support/growing_fixture.h"
 
 static struct growing_fixture fixture;
@@ -104,6 +109,42 @@ Test(growing, read_sections_see_blocks_as_they_were)
     heap->kind->read_leave(heap);
     cr_assert(g_filled(hm_deref(heap, a), 100, 1));
     heap->kind->read_synchronize(heap);
+}
+
+static struct reader *no_reader(void)
+{
+    return NULL;
+}
+
+static void *stay_inside(void *inside)
+{
+    heap->kind->read_enter(heap);
+    atomic_store((atomic_bool *)inside, true);
+    usleep(20000);
+    atomic_store((atomic_bool *)inside, false);
+    heap->kind->read_leave(heap);
+    return NULL;
+}
+
+Test(growing, a_thread_without_a_record_waits_for_others_only, .timeout = 20)
+{
+    static atomic_bool inside;
+    pthread_t thread;
+    fixture.env.reader = no_reader;
+    heap->kind->read_enter(heap);
+    heap->kind->read_enter(heap);
+    heap->kind->read_synchronize(heap);
+    pthread_create(&thread, NULL, stay_inside, &inside);
+    while (!atomic_load(&inside)) {
+        usleep(100);
+    }
+    heap->kind->read_synchronize(heap);
+    cr_assert_not(atomic_load(&inside));
+    pthread_join(thread, NULL);
+    heap->kind->read_leave(heap);
+    heap->kind->read_synchronize(heap);
+    heap->kind->read_leave(heap);
+    cr_assert_eq(atomic_load(&fixture.readers.crowd), 0);
 }
 
 Test(growing, statistics_count_blocks)

@@ -194,12 +194,12 @@ Test(readers, synchronize_waits_for_the_others)
     struct holder holder = {0};
     pthread_t later;
     struct reader *mine = readers_get(&readers);
-    readers_synchronize(&readers, NULL);
+    readers_synchronize(&readers, NULL, 0);
     readers_enter(&readers, mine);
-    readers_synchronize(&readers, mine);
+    readers_synchronize(&readers, mine, 0);
     begin(&holder);
     cr_assert_eq(pthread_create(&later, NULL, leave_later, &holder), 0);
-    readers_synchronize(&readers, mine);
+    readers_synchronize(&readers, mine, 0);
     cr_assert(atomic_load(&holder.left));
     pthread_join(later, NULL);
     pthread_join(holder.thread, NULL);
