@@ -21,8 +21,8 @@ struct mlarges {
     size_t count;
     size_t bytes;
     _Atomic size_t waiting; /* written with the lock; the compactor looks without it */
-    size_t remapped;  /* statistics: bytes of blocks moved by remapping */
-    uintptr_t lowest; /* no block ever lay outside of these two */
+    size_t remapped;        /* statistics: bytes of blocks moved by remapping */
+    uintptr_t lowest;       /* no block ever lay outside of these two */
     uintptr_t highest;
 };
 
