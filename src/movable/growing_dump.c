@@ -60,9 +60,9 @@ static void show_chunk(struct dump_sink *sink, const struct shown *shown, struct
     struct growing *growing = shown->growing;
     const struct lane *lane = growing_lane_of(growing, chunk);
     uintptr_t start = chunk->span.addr;
-    bool open = lane != NULL && lane->at != lane->end;
+    bool open = lane != NULL && lane->at != lane->stop;
     uintptr_t skip = open ? lane->at : 0;
-    uintptr_t skip_end = open ? lane->end : 0;
+    uintptr_t skip_end = open ? lane->stop : 0;
     uint32_t top = chunk->top;
     uint32_t before = MCHUNK_FIRST;
     chunk->top = lane != NULL && lane->tail ? (uint32_t)(lane->at - start) : top;

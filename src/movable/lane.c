@@ -4,6 +4,8 @@
 #include "movable/spare.h"
 
 #define LANE_TRIES   8
+#define SLICE_BYTES  ((size_t)1 << 10)  /* used of a range before the ring is asked again, */
+#define SLICE_ALONE  ((size_t)32 << 10) /* or so much while nothing is freed */
 #define LANE_NO_BASE (UINTPTR_MAX - MCHUNK_BYTES + 1)
 
 void lane_init(struct lane *lane)
@@ -17,7 +19,7 @@ void lane_init(struct lane *lane)
 static void close_range(struct lane *lane)
 {
     struct mchunk *chunk = lane->chunk;
-    uintptr_t left = lane->end - lane->at;
+    uintptr_t left = lane->stop - lane->at;
     if (chunk == NULL) {
         return;
     }
@@ -32,7 +34,18 @@ static void close_range(struct lane *lane)
     }
     lane->at = 0;
     lane->end = 0;
+    lane->stop = 0;
     lane->tail = false;
+}
+
+/* Goes on with the range. The compactor has no ring. */
+static void open_slice(struct lane *lane, const struct mchunks *set, size_t stride, enum mchunks_want want)
+{
+    size_t left = lane->stop - lane->at;
+    size_t slice = stride + (lane->spare_turn == lane->spare_sliced ? SLICE_ALONE : SLICE_BYTES);
+    bool whole = want == WANT_MOVE || set->spare_bytes == 0 || slice > left;
+    lane->end = whole ? lane->stop : lane->at + slice;
+    lane->spare_sliced = lane->spare_turn;
 }
 
 static bool open_range(struct lane *lane, struct mchunks *set, const struct range_wanted *wanted,
@@ -51,7 +64,7 @@ static bool open_range(struct lane *lane, struct mchunks *set, const struct rang
         return false;
     }
     lane->at = at;
-    lane->end = end;
+    lane->stop = end;
     lane->tail = end == chunk->span.addr + mchunk_end(chunk);
     if (lane->tail) {
         chunk->top = (uint32_t)(at - chunk->span.addr);
@@ -81,10 +94,11 @@ static uint32_t first_cursor(const struct mchunks *set, const struct mchunk *chu
 /* The end of a range that is too short for this request may do for another one. */
 static void spare_range(struct lane *lane, struct mchunks *set)
 {
-    uintptr_t left = lane->end - lane->at;
+    uintptr_t left = lane->stop - lane->at;
     if (left > 0 && left <= set->spare_bytes && !lane->tail) {
         struct spare out = spare_turn(lane, lane->at, left, 0);
-        lane->at = lane->end;
+        lane->at = lane->stop;
+        lane->end = lane->stop;
         spare_drop(set, &out);
     }
 }
@@ -93,12 +107,17 @@ bool lane_refill(struct lane *lane, struct mchunks *set, size_t stride, enum mch
 {
     struct range_wanted wanted = {
         .need = stride, .alignment = set->alignment, .readers = set->readers, .horizon = lane->horizon};
+    if (lane->stop - lane->at >= stride) {
+        open_slice(lane, set, stride, want);
+        return true;
+    }
     if (want != WANT_MOVE) {
         spare_range(lane, set);
     }
     close_range(lane);
     for (int i = 0; i < LANE_TRIES; i++) {
         if (lane->chunk != NULL && open_range(lane, set, &wanted, want)) {
+            open_slice(lane, set, stride, want);
             return true;
         }
         struct mchunk *spent = lane_detach(lane);

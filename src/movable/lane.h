@@ -1,12 +1,13 @@
 /* Lane: where a thread's blocks come from. All begin with the first one; a thread chooses its own, the next in turn, at its first call that
  * isn't quick: when it meets another thread there, or needs a range or entries. Where there are more threads than lanes, some share.
  *
- * A lane holds a chunk, and in it a range [at, end) that nobody else allocates from: allocation is a bump of `at`. A used-up
+ * A lane holds a chunk, and in it a range [at, stop) that nobody else allocates from: allocation is a bump of `at`, up to `end`. Then the
+ * places of blocks freed meanwhile are asked (spare.h) before the range is gone on with: what is filled at once needs no compaction. A used-up
  * range is followed by the next one in the chunk (dead pieces beside each other, then what is above the top), a used-up chunk by
  * one with much garbage or a fresh one. The compactor has a lane of its own for where it moves blocks to.
  *
  * The range counts as live in its chunk, so that no chunk with a lane is ever empty. Locking: the holder of `lock` (of the compaction lock, for the
- * compactor's). */
+ * compactor's). at <= end <= stop. */
 #ifndef HM_MOVABLE_LANE_H
 #define HM_MOVABLE_LANE_H
 
@@ -28,7 +29,8 @@ struct lane {
     struct mstack entries;
     size_t bytes; /* statistics as those below */
     uintptr_t at;
-    uintptr_t end;
+    uintptr_t end;        /* what is bumped before the ring of places is asked again, */
+    uintptr_t stop;       /* and the end of the range */
     struct mchunk *chunk; /* NULL: none; at = end then */
     uintptr_t base;       /* of the chunk; without one, no block is near it */
     uint64_t horizon;     /* of the time when the chunk was taken */
@@ -39,6 +41,10 @@ struct lane {
     uint64_t spare_horizon;
     uint32_t spare_turn; /* the next one to be replaced, modulo their number */
     uint32_t spare_waits;
+    uint32_t spare_advanced; /* spare_turn when the last epoch was begun for its places */
+    uint32_t spare_missed;   /* and when none of them did for a request of so many bytes */
+    uint32_t spare_missed_bytes;
+    uint32_t spare_sliced; /* and when the range was last gone on with */
     struct spare spare[LANE_SPARES];
     char unused[2 * HM_CACHE_LINE]; /* up to a power of two */
 } __attribute__((aligned(HM_CACHE_LINE)));
@@ -55,7 +61,7 @@ struct mchunk *lane_detach(struct lane *lane);
 /* Bytes of garbage in the lane's chunk, as far as the lane has come. */
 HM_INLINE size_t lane_garbage(const struct lane *lane)
 {
-    size_t live = atomic_load_explicit(&lane->chunk->live, memory_order_relaxed) - (lane->end - lane->at);
+    size_t live = atomic_load_explicit(&lane->chunk->live, memory_order_relaxed) - (lane->stop - lane->at);
     size_t extent = lane->tail ? lane->at - lane->base : lane->chunk->touched;
     return extent > MCHUNK_FIRST + live ? extent - MCHUNK_FIRST - live : 0;
 }

@@ -173,8 +173,8 @@ static void verify_chunk(struct walk *walk, struct mchunk *chunk)
     }
     while (offset < chunk->top) {
         struct piece piece;
-        if (lane != NULL && lane->at != lane->end && chunk->span.addr + offset == lane->at) {
-            offset = (uint32_t)(lane->end - chunk->span.addr);
+        if (lane != NULL && lane->at != lane->stop && chunk->span.addr + offset == lane->at) {
+            offset = (uint32_t)(lane->stop - chunk->span.addr);
             continue;
         }
         mchunk_read(chunk, walk->growing->alignment, offset, before, &piece);
@@ -187,7 +187,7 @@ static void verify_chunk(struct walk *walk, struct mchunk *chunk)
     }
     HM_CHECK(offset == chunk->top, "the pieces add up to top");
     chunk->top = top;
-    live += lane != NULL ? lane->end - lane->at : 0;
+    live += lane != NULL ? lane->stop - lane->at : 0;
     HM_CHECK(live == atomic_load(&chunk->live), "live = lengths of blocks + of the holder's range");
     HM_CHECK(chunk->state != MCHUNK_HELD || lane != NULL || walk->growing->evacuate.victim == chunk ||
                  !walk->growing->locked,

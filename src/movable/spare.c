@@ -4,7 +4,7 @@
 
 #define REST_MIN 64u /* a shorter rest is dead */
 #define PATIENCE                                                                                             \
-    8u /* places that sections may look at are passed over so often before a new epoch is begun */
+    8u /* so many places come, or are passed over as sections may look at them, before a new epoch is begun */
 #define NOT_WANTING UINT32_MAX
 
 static void kill(const struct spare *spare)
@@ -88,15 +88,30 @@ static void keep_rest(struct mchunks *set, struct mchunk *chunk, struct spare *s
     }
 }
 
+/* No place came since one was looked for in vain; a range's end is asked twice for one request. */
+static bool missed(const struct lane *lane, size_t stride)
+{
+    return lane->spare_missed == lane->spare_turn && stride >= lane->spare_missed_bytes;
+}
+
 bool spare_take(struct lane *lane, struct mchunks *set, size_t stride, uintptr_t *at)
 {
     bool waits;
+    if (missed(lane, stride)) {
+        return false;
+    }
+    if (lane->spare_turn - lane->spare_advanced >= PATIENCE) {
+        lane->spare_advanced = lane->spare_turn;
+        lane->spare_horizon = readers_advance(set->readers);
+    }
     struct spare *found = best(lane, set, stride, &waits);
     if (found == NULL && waits && lane->spare_waits++ % PATIENCE == 0) {
         lane->spare_horizon = readers_advance(set->readers);
         found = best(lane, set, stride, &waits);
     }
     if (found == NULL) {
+        lane->spare_missed = lane->spare_turn;
+        lane->spare_missed_bytes = waits ? UINT32_MAX : (uint32_t)stride;
         return false;
     }
     struct mchunk *chunk = chunk_of(set, found);

@@ -6,6 +6,8 @@
  * oldest one, which becomes a dead piece like any other. Chunks that compaction empties, and those that are mostly dead, give no
  * places: they are to become empty.
  *
+ * The ring is asked before a range is gone on with (lane.h), so a program that frees about as much as it allocates leaves few holes behind.
+ *
  * Locking: the lane's. */
 #ifndef HM_MOVABLE_SPARE_H
 #define HM_MOVABLE_SPARE_H
