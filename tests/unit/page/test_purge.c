@@ -189,6 +189,7 @@ Test(purge, the_bound_holds_when_more_is_in_use)
     pageheap_free(&f->heap, &a);
     cr_assert_eq(fixture_stats(f).dirty, 4 * MIB, "held");
     f->heap.grow_credit = 0;
+    f->heap.used_most = 64 * MIB;
     f->heap.grow_credit_at = f->fake.now_ms;
     fixture_alloc(f, &b, 5 * MIB, PAGE);
     cr_assert_leq(fixture_stats(f).dirty, pageheap_bound(&f->heap));
