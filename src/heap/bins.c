@@ -10,6 +10,9 @@
 
 #define BATCH_BYTES  16384u            /* what one refill fetches at most, */
 #define BATCH_BLOCKS BINS_MAX_CAPACITY /* and in blocks */
+#define IDLE_SHARE   32u               /* of the heap's chunks: less than that may be idle */
+
+static_assert(CLASS_COUNT <= 128, "two words have a bit for each class");
 
 static struct entry *entry_at(struct theap *heap, uintptr_t offset)
 {
@@ -266,6 +269,50 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     }
     memmove(bottom + 1, bottom + 1 + count, (used - count) * sizeof *bottom);
     heap->bin[class].top -= count * sizeof *bottom;
+}
+
+/* Where the bin's top is, but for what lies 256 entries apart; 0 only for bins without an array. */
+static uint8_t top_seen(const struct theap *heap, unsigned class)
+{
+    uint8_t low = (uint8_t)(heap->bin[class].top / sizeof(struct entry));
+    return heap->bin[class].top == 0 || low != 0 ? low : 1;
+}
+
+static unsigned older_half(struct theap *heap, unsigned class)
+{
+    return (bins_count(heap, class) + 1) / 2;
+}
+
+static void flush_idle(struct theap *heap, const uint64_t idle[2])
+{
+    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+        unsigned count = older_half(heap, class);
+        if ((idle[class / 64] >> class % 64 & 1) != 0 && count > 0) {
+            bins_flush(heap, class, count, true);
+            heap->info[class].batch = (uint8_t)((heap->info[class].batch + 1) / 2);
+            heap->info[class].seen = top_seen(heap, class);
+        }
+    }
+}
+
+bool bins_age(struct theap *heap, unsigned first)
+{
+    size_t least = stat_get(&heap->chunk_count) * (CHUNK_BYTES / IDLE_SHARE);
+    uint64_t idle[2] = {0, 0};
+    size_t bytes = 0;
+    for (unsigned class = first; class < CLASS_COUNT; class ++) {
+        uint8_t seen = top_seen(heap, class);
+        if (seen != 0 && seen == heap->info[class].seen) {
+            bytes += (size_t)older_half(heap, class) * class_bytes[class];
+            idle[class / 64] |= UINT64_C(1) << class % 64;
+        }
+        heap->info[class].seen = seen;
+    }
+    bool enough = bytes > 0 && bytes >= least;
+    if (enough) {
+        flush_idle(heap, idle);
+    }
+    return enough;
 }
 
 static void discard_array(struct theap *heap, unsigned class)

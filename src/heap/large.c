@@ -7,6 +7,7 @@
 #include "page/mapping.h"
 
 #define NO_BIN        CLASS_COUNT
+#define AGE_EVERY     16 /* blocks from the page heap until what is kept is looked at again */
 #define ALIGN_OWN_MIN ((size_t)64 << 20)
 
 /* The page heap would take all of a huge alignment into its stock, a mapping leaves nothing behind. */
@@ -134,6 +135,15 @@ void large_drop(struct theap *heap, bool trusted)
     revoke_unused(heap);
 }
 
+/* Blocks that no request was as long as for a while are no use to the thread. */
+static void age_sometimes(struct theap *heap)
+{
+    if (stat_get(&heap->stats.large_allocs) % AGE_EVERY == 0) {
+        bins_age(heap, CLASS_IN_CHUNK);
+        revoke_unused(heap);
+    }
+}
+
 void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
 {
     bool cacheable =
@@ -151,6 +161,9 @@ void *large_alloc(struct core *core, struct theap *heap, size_t bytes, size_t al
     if (kept != NULL) {
         *zero = false;
         return kept;
+    }
+    if (heap != NULL) {
+        age_sometimes(heap);
     }
     struct span *span = core_span_get(core);
     if (span == NULL) {

@@ -49,17 +49,29 @@ static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, s
     return got;
 }
 
-/* More room when the holes can't serve: chunks of ended threads, then new ones, then, once, all that the heap
- * hides. */
-static bool make_room(struct theap *heap, unsigned granules, bool *tried_all)
+/* What make_room has tried. */
+struct tried {
+    bool idle;
+    bool all;
+};
+
+/* More room when the holes can't serve: what waits in idle bins, chunks of ended threads, then new ones, then, once, all that
+ * the heap hides. */
+static bool make_room(struct theap *heap, unsigned granules, struct tried *tried)
 {
+    if (!tried->idle) {
+        tried->idle = true;
+        if (bins_age(heap, 0)) {
+            return true;
+        }
+    }
     if (core_adopt(heap->core, heap, granules) || theap_add_chunk(heap)) {
         return true;
     }
-    if (*tried_all) {
+    if (tried->all) {
         return false;
     }
-    *tried_all = true;
+    tried->all = true;
     theap_drop_bins(heap, true);
     lock_acquire(&heap->lock);
     theap_sweep_all_locked(heap);
@@ -86,7 +98,7 @@ static unsigned next_batch(struct theap *heap, unsigned class)
 static unsigned fetch(struct theap *heap, unsigned class, size_t bytes, unsigned want, struct entry *out,
                       bool *zero)
 {
-    bool tried_all = false;
+    struct tried tried = {.idle = false};
     for (;;) {
         lock_acquire(&heap->lock);
         unsigned got = fill_locked(heap, class, want, out, zero);
@@ -97,7 +109,7 @@ static unsigned fetch(struct theap *heap, unsigned class, size_t bytes, unsigned
             stat_add(&heap->stats.sampled_granted, class_bytes[class]);
         }
         lock_release(&heap->lock);
-        if (got > 0 || !make_room(heap, class_granules(class) + 1, &tried_all)) {
+        if (got > 0 || !make_room(heap, class_granules(class) + 1, &tried)) {
             return got;
         }
     }
@@ -153,7 +165,7 @@ static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t alig
 
 void *refill_aligned(struct theap *heap, unsigned class, size_t align, bool *zero)
 {
-    bool tried_all = false;
+    struct tried tried = {.idle = false};
     for (;;) {
         struct entry one;
         lock_acquire(&heap->lock);
@@ -164,7 +176,7 @@ void *refill_aligned(struct theap *heap, unsigned class, size_t align, bool *zer
             return one.block;
         }
         unsigned granules = class_granules(class) + (unsigned)(align / GRANULE_BYTES);
-        if (!make_room(heap, granules, &tried_all)) {
+        if (!make_room(heap, granules, &tried)) {
             return NULL;
         }
     }

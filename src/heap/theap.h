@@ -36,6 +36,7 @@ struct bin_info {
     uint8_t capacity; /* entries of its array, the bottom not counted; 0: it has none */
     uint8_t room;     /* of them from the bottom to `limit`: all, but for large blocks (large.h) */
     uint8_t batch;    /* blocks that the next refill wants */
+    uint8_t seen;     /* where its top was when bins_age looked last */
 };
 
 enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };

@@ -175,6 +175,19 @@ Test(large, room_that_a_bin_does_not_use_goes_to_others)
     cr_assert_eq(a->large_room, 0);
 }
 
+Test(large, what_nobody_asks_for_is_not_kept_for_long)
+{
+    void *idle = get(a, 100 * KIB);
+    put(a, idle);
+    cr_assert_eq(bins_count(a, class_of(100 * KIB)), 1);
+    for (int i = 0; i < 100; i++) {
+        get(a, 40 * KIB);
+    }
+    cr_assert_eq(bins_count(a, class_of(100 * KIB)), 0);
+    cr_assert_eq(a->large_room, 0);
+    verify();
+}
+
 Test(large, blocks_of_other_threads_are_not_kept)
 {
     void *block = get(a, 64 * KIB);

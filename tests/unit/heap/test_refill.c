@@ -55,3 +55,40 @@ Test(refill, aligned_blocks_are_carved_from_holes)
     cr_assert_leq(a->chunk_count * CHUNK_BYTES, kept / 2 * 7,
                   "the space between them is used: %zu chunks for %zu", a->chunk_count, kept);
 }
+
+static void fill(size_t bytes)
+{
+    for (size_t got = 0; got < bytes; got += 100) {
+        get(a, 100);
+    }
+}
+
+/* Blocks of 16 classes wait, and nobody wants them: what they take serves another class. */
+Test(refill, idle_bins_are_used_before_new_chunks)
+{
+    enum { CLASSES = 16, EACH = 7 };
+    void *blocks[CLASSES * EACH];
+    for (unsigned i = 0; i < CLASSES * EACH; i++) {
+        blocks[i] = get(a, 2000 + i / EACH * 300);
+    }
+    for (unsigned i = 0; i < CLASSES * EACH; i++) {
+        put(a, blocks[i]);
+    }
+    size_t chunks = a->chunk_count;
+    fill(8 * CHUNK_BYTES);
+    cr_assert_lt(a->chunk_count, chunks + 8);
+    for (unsigned i = 0; i < CLASSES; i++) {
+        unsigned left = bins_count(a, class_of(2000 + i * 300));
+        cr_assert_leq(left, 1, "%u of %u", left, 2000 + i * 300);
+    }
+    verify();
+}
+
+Test(refill, little_that_is_idle_stays_where_it_is)
+{
+    fill(32 * CHUNK_BYTES);
+    put(a, get(a, 8000));
+    unsigned waiting = bins_count(a, class_of(8000));
+    fill(8 * CHUNK_BYTES);
+    cr_assert_eq(bins_count(a, class_of(8000)), waiting);
+}
