@@ -235,6 +235,8 @@ struct hm_compact_result {
  * waits for the first. Not inside a read section of the calling thread. */
 struct hm_compact_result hm_compact(hm_heap *heap, struct hm_budget budget);
 
+/* While the program allocates or frees so fast that it would go through the whole heap in 16 seconds, only places are compacted of which
+ * at least half is free. When it lets the heap be after that, the thread goes down to the low mark wherever it is between the two. */
 struct hm_compactor_options {
     unsigned low_percent;  /* stop when free memory between blocks is at most this share of the heap; 0: 3 */
     unsigned high_percent; /* begin above this share; 0: 10 */
