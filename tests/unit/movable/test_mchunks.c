@@ -92,10 +92,11 @@ Test(mchunks, the_victim_has_the_most_garbage)
     uint32_t live[] = {900 * KIB, 100 * KIB, 500 * KIB, MCHUNK_BYTES - 16};
     struct mchunk *chunks[4];
     make(chunks, live, 4);
-    cr_assert_eq(mchunks_victim(set, 1), chunks[1]);
-    cr_assert_eq(mchunks_victim(set, 1), chunks[2]);
-    cr_assert_eq(mchunks_victim(set, 1), chunks[0]);
-    cr_assert_null(mchunks_victim(set, 1), "nothing is won with a full one");
+    cr_assert_eq(mchunks_victim(set, 1, 1), chunks[1]);
+    cr_assert_eq(mchunks_victim(set, 1, 1), chunks[2]);
+    cr_assert_null(mchunks_victim(set, 1, 32), "the others have less than half a chunk of garbage");
+    cr_assert_eq(mchunks_victim(set, 1, 1), chunks[0]);
+    cr_assert_null(mchunks_victim(set, 1, 1), "nothing is won with a full one");
     for (int i = 0; i < 3; i++) {
         mchunks_give(set, chunks[i]);
     }
@@ -106,21 +107,21 @@ Test(mchunks, who_is_stuck_is_a_victim_in_the_next_pass)
     uint32_t live[] = {100 * KIB, 200 * KIB};
     struct mchunk *chunks[2];
     make(chunks, live, 2);
-    cr_assert_eq(mchunks_victim(set, 5), chunks[0]);
+    cr_assert_eq(mchunks_victim(set, 5, 1), chunks[0]);
     mchunks_give_stuck(set, chunks[0], 5);
     mchunks_verify_locked(set);
-    cr_assert_eq(mchunks_victim(set, 5), chunks[1]);
-    cr_assert_null(mchunks_victim(set, 5));
+    cr_assert_eq(mchunks_victim(set, 5, 1), chunks[1]);
+    cr_assert_null(mchunks_victim(set, 5, 1));
     mchunks_give(set, chunks[1]);
-    cr_assert_eq(mchunks_victim(set, 6), chunks[1], "it is no reason to leave others");
-    cr_assert_eq(mchunks_victim(set, 6), chunks[0]);
+    cr_assert_eq(mchunks_victim(set, 6, 1), chunks[1], "it is no reason to leave others");
+    cr_assert_eq(mchunks_victim(set, 6, 1), chunks[0]);
     mchunks_give_stuck(set, chunks[1], 6);
     atomic_store(&chunks[0]->live, 0);
     mchunks_give_stuck(set, chunks[0], 6);
     cr_assert_eq(chunks[0]->state, MCHUNK_LIMBO, "it became empty meanwhile");
     atomic_fetch_sub(&chunks[1]->live, 100 * KIB);
     mchunks_relist(set, chunks[1]);
-    cr_assert_eq(mchunks_victim(set, 6), chunks[1], "more of it was freed");
+    cr_assert_eq(mchunks_victim(set, 6, 1), chunks[1], "more of it was freed");
     mchunks_give(set, chunks[1]);
 }
 
