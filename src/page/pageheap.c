@@ -10,9 +10,11 @@
 #define GROW_MIN      ((size_t)256 << 10)
 #define GROW_MAX      ((size_t)64 << 20)
 #define HUGE_PAGE     ((size_t)2 << 20)
-#define CHAIN_PIECES  32  /* neighbouring runs looked at for one request */
-#define CHAIN_RUNS    256 /* runs whose neighbourhood is looked at before the OS is asked */
-#define RESERVE_SPLIT 4   /* descriptors one allocation may need: two growths, a split, the later free */
+#define CHAIN_PIECES  32                  /* neighbouring runs looked at for one request */
+#define CHAIN_RUNS    256                 /* runs whose neighbourhood is looked at before the OS is asked */
+#define EMPTY_SHARE   32                  /* of the most that was ever in use: a heap that is nearly empty */
+#define GAP_MAX       ((size_t)128 << 10) /* shorter clean runs serve few requests alone */
+#define RESERVE_SPLIT 4 /* descriptors one allocation may need: two growths, a split, the later free */
 
 static_assert(sizeof(struct span) <= (size_t)2 * HM_CACHE_LINE, "a descriptor is two cache lines at most");
 
@@ -239,6 +241,19 @@ static bool window_join(struct pageheap *heap, size_t bytes, size_t align, struc
     return false;
 }
 
+/* Where in a run that serves the request it is taken from. While space is scarce, aligned spans go to the upper end of
+ * runs, others to the lower, where they may grow: where both sorts meet, pages are left between them. A heap that
+ * is nearly empty begins below with both: what is taken first often stays longest, and would split the space. */
+static uintptr_t place(const struct pageheap *heap, const struct span *run, size_t bytes, size_t align)
+{
+    uintptr_t addr = 0;
+    bool fits = runs_place(run->addr, span_end(run), bytes, align, &addr);
+    HM_CHECK(fits, "a run that was found has room");
+    bool upper =
+        heap->scarce && align > heap->os->page_size && heap->stats.live > heap->used_most / EMPTY_SHARE;
+    return upper ? bits_align_down(span_end(run) - bytes, align) : addr;
+}
+
 static bool window_find(struct pageheap *heap, size_t bytes, size_t align, struct window *window)
 {
     struct span *run = runs_find(&heap->dirty, bytes, align);
@@ -249,7 +264,8 @@ static bool window_find(struct pageheap *heap, size_t bytes, size_t align, struc
         return window_join(heap, bytes, align, window);
     }
     window->first = run;
-    return runs_place(run->addr, span_end(run), bytes, align, &window->addr);
+    window->addr = place(heap, run, bytes, align);
+    return true;
 }
 
 static size_t grow_step(const struct pageheap *heap, size_t need)
@@ -282,6 +298,25 @@ static struct span *grown_add(struct pageheap *heap, const struct grown *grown)
     return pageheap_add_locked(heap, grown, false, 0);
 }
 
+typedef bool source_ask(struct source *source, size_t need, size_t want, struct grown *grown);
+
+/* Asks a source for a step, and files what it gives. If that is less than a step, space is scarce. A step for which
+ * the page map has no leaf and gets none may be too long where `need` isn't. */
+static struct span *grow(struct pageheap *heap, source_ask *ask, size_t need)
+{
+    struct grown grown;
+    size_t want = grow_step(heap, need);
+    if (!ask(&heap->source, need, want, &grown)) {
+        return NULL;
+    }
+    heap->scarce = heap->scarce || grown.bytes < want;
+    struct span *run = grown_add(heap, &grown);
+    if (run == NULL && grown.bytes > need && ask(&heap->source, need, need, &grown)) {
+        run = grown_add(heap, &grown);
+    }
+    return run;
+}
+
 /* How far the break must rise so that the window fits on its top, the free runs there included. */
 static size_t break_need(struct pageheap *heap, size_t bytes, size_t align)
 {
@@ -299,21 +334,16 @@ static size_t break_need(struct pageheap *heap, size_t bytes, size_t align)
 /* Asks the OS: on top of the break first, where what is free there counts, then anywhere. */
 static bool window_grow(struct pageheap *heap, size_t bytes, size_t align, struct window *window)
 {
-    struct grown grown;
     struct span *run = NULL;
     size_t need = heap->source.break_end != 0 ? break_need(heap, bytes, align) : 0;
-    if (need > 0 && need <= PTRDIFF_MAX &&
-        source_extend(&heap->source, need, grow_step(heap, need), &grown)) {
-        run = grown_add(heap, &grown);
+    if (need > 0 && need <= PTRDIFF_MAX) {
+        run = grow(heap, source_extend, need);
     }
     if (run != NULL && window_around(heap, run, bytes, align, window)) {
         return true;
     }
-    need = bytes + align - heap->os->page_size;
-    if (!source_grow(&heap->source, need, grow_step(heap, need), &grown)) {
-        return false;
-    }
-    run = grown_add(heap, &grown);
+    run = grow(heap, source_grow, bytes + align - heap->os->page_size);
+    heap->scarce = heap->scarce || run == NULL;
     return run != NULL && window_around(heap, run, bytes, align, window);
 }
 
@@ -377,12 +407,39 @@ bool pageheap_alloc(struct pageheap *heap, struct span *span, size_t bytes, size
     return done;
 }
 
+/* Makes a short clean run part of the dirty run that it touches. NULL if it isn't short. */
+static struct span *gap_join(struct pageheap *heap, const struct span *run, struct span *gap, uint64_t now)
+{
+    if (gap == NULL || gap->dirty || gap->bytes >= GAP_MAX || gap->bytes > run->bytes) {
+        return NULL;
+    }
+    struct grown pages = {.addr = gap->addr, .bytes = gap->bytes, .source = gap->source};
+    pageheap_cut_locked(heap, gap, pages.addr, pages.addr + pages.bytes);
+    return pageheap_add_locked(heap, &pages, true, now);
+}
+
+/* Joins a dirty run with the short clean ones around it, and what is dirty behind them. */
+static void gaps_join(struct pageheap *heap, struct span *run, uint64_t now)
+{
+    while (run != NULL) {
+        struct span *before = pageheap_before_locked(heap, run->addr, run->source);
+        struct span *joined = gap_join(heap, run, before, now);
+        if (joined == NULL) {
+            joined = gap_join(heap, run, pageheap_after_locked(heap, span_end(run), run->source), now);
+        }
+        run = joined;
+    }
+}
+
 /* Files pages that were handed out as dirty. */
 static void pages_free(struct pageheap *heap, const struct grown *pages)
 {
     uint64_t now = heap->os->now_ms(heap->os);
     heap->stats.live -= pages->bytes;
-    pageheap_add_locked(heap, pages, true, now);
+    struct span *run = pageheap_add_locked(heap, pages, true, now);
+    if (heap->scarce) {
+        gaps_join(heap, run, now);
+    }
     purge_settle_locked(heap, now);
 }
 
@@ -436,12 +493,9 @@ static bool make_behind(struct pageheap *heap, uintptr_t end, enum span_source s
     if (have >= need) {
         return true;
     }
-    struct grown grown;
-    size_t more = need - have;
     return source == SOURCE_BREAK && end + have == heap->source.break_end &&
            meta_pool_reserve(&heap->run_pool, heap->reserved + 1) &&
-           source_extend(&heap->source, more, grow_step(heap, more), &grown) &&
-           grown_add(heap, &grown) != NULL;
+           grow(heap, source_extend, need - have) != NULL;
 }
 
 bool pageheap_extend(struct pageheap *heap, struct span *span, size_t bytes)

@@ -6,6 +6,11 @@
  * neither index serves a request but neighbours of both sorts together would, it is taken from them before
  * the OS is asked for more; what is left of them keeps its sort.
  *
+ * The OS is asked for steps of an eighth of what is held; when it refuses one, for half as much, and so on
+ * down to what is needed. From then on space is scarce, and a freed span is joined with short clean runs
+ * beside it, too, which count as dirty then: taken apart by sort, the space between spans would serve less and
+ * less each time that a program fills its memory to a limit, frees it and starts over.
+ *
  * When dirty runs are purged (kept own mappings count and go as dirty runs do):
  *  - by bound: dirty <= max(dirty_floor, (live + own) / 8, hold), at every free and when more is held than ever before (as `hold`
  * counts for less when more is in use). Beyond it the oldest are purged at once, so
@@ -98,6 +103,7 @@ struct pageheap {
     size_t returned; /* bytes given back by bound lately; see `hold` */
     uint64_t returned_at;
     uint64_t held_at;
+    bool scarce;  /* the OS once gave less than a step */
     bool refused; /* a purge was refused, at refused_at */
     uint64_t refused_at;
     _Atomic uint64_t due; /* when the oldest run or kept mapping is to be purged; UINT64_MAX: never */

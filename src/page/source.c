@@ -81,9 +81,23 @@ static bool grow_by(struct source *source, size_t bytes, struct grown *grown)
     return (source->use_break && break_grow(source, bytes, grown)) || map_grow(source, bytes, grown);
 }
 
+/* Halves of a step, before many calls for single needs: what is between two limits comes in few pieces. */
+static bool ask(struct source *source, bool (*grow)(struct source *, size_t, struct grown *), size_t need,
+                size_t want, struct grown *grown)
+{
+    while (!grow(source, want, grown)) {
+        if (want <= need) {
+            return false;
+        }
+        size_t half = bits_align_up(want / 2, source->os->page_size);
+        want = half > need ? half : need;
+    }
+    return true;
+}
+
 bool source_grow(struct source *source, size_t need, size_t want, struct grown *grown)
 {
-    return grow_by(source, want, grown) || (need < want && grow_by(source, need, grown));
+    return ask(source, grow_by, need, want, grown);
 }
 
 bool source_extend(struct source *source, size_t need, size_t want, struct grown *grown)
@@ -92,7 +106,7 @@ bool source_extend(struct source *source, size_t need, size_t want, struct grown
     if (!source->use_break || end == 0 || break_now(source) != end) {
         return false;
     }
-    if (!break_grow(source, want, grown) && !(need < want && break_grow(source, need, grown))) {
+    if (!ask(source, break_grow, need, want, grown)) {
         return false;
     }
     if (grown->addr != end) {

@@ -30,8 +30,8 @@ struct grown {
 
 void source_init(struct source *source, const struct os *os, bool use_break);
 
-/* New zero-filled pages: `want` bytes, or, when that is refused, at least `need` (multiples of the page
- * size); from the break, else mapped. A break that foreign callers moved or left unaligned is aligned up
+/* New zero-filled pages: `want` bytes, or, when that is refused, half as many, and so on down to `need` (multiples of
+ * the page size); from the break, else mapped. A break that foreign callers moved or left unaligned is aligned up
  * first. False: everything was refused. */
 bool source_grow(struct source *source, size_t need, size_t want, struct grown *grown);
 

@@ -3,6 +3,8 @@
 
 #include <sys/mman.h>
 
+#include "base/bits.h"
+
 static struct fixture *f;
 static struct span a, b, c, d;
 
@@ -265,6 +267,79 @@ Test(pageheap, memory_under_a_limit_is_found_again)
     mapping_free(&f->heap, &c);
     cr_assert_eq(fixture_stats(f).own_cached, 8 * MIB);
     fixture_alloc(f, &d, 8 * MIB, PAGE);
+    pageheap_verify(&f->heap);
+}
+
+/* Spans of 64 KiB at multiples of it and of 72 KiB anywhere, until there is no more. Returns how many. */
+static size_t fill(struct span *spans, size_t most)
+{
+    size_t count = 0;
+    bool done = true;
+    while (done && count < most) {
+        bool chunk = count % 9 == 0 || count % 9 == 4;
+        done = pageheap_alloc(&f->heap, &spans[count], (chunk ? 64 : 72) * KIB, chunk ? 64 * KIB : PAGE,
+                              SPAN_LARGE);
+        count += done;
+    }
+    pageheap_verify(&f->heap);
+    return count;
+}
+
+Test(pageheap, memory_under_a_limit_does_not_break_into_pieces)
+{
+    static struct span spans[1024];
+    fake_os_limit(&f->fake, 36 * MIB);
+    cr_assert_not(f->heap.scarce);
+    size_t first = fill(spans, 1024);
+    cr_assert(f->heap.scarce);
+    size_t count = first;
+    for (int round = 0; round < 6; round++) {
+        for (size_t i = 0; i < count; i++) {
+            pageheap_free(&f->heap, &spans[round % 2 == 0 ? i : count - 1 - i]);
+        }
+        count = fill(spans, 1024);
+        cr_assert_geq(count, first + first / 20, "round %d: %zu, first %zu", round, count, first);
+    }
+}
+
+Test(pageheap, short_clean_runs_join_what_is_freed_beside_them_when_space_is_scarce)
+{
+    struct span e;
+    fixture_alloc(f, &a, 64 * KIB, PAGE);
+    fixture_alloc(f, &b, 32 * KIB, PAGE);
+    fixture_alloc(f, &c, 256 * KIB, PAGE);
+    fixture_alloc(f, &d, 128 * KIB, PAGE);
+    fixture_alloc(f, &e, PAGE, PAGE);
+    pageheap_free(&f->heap, &b);
+    pageheap_free(&f->heap, &d);
+    pageheap_trim(&f->heap, 0);
+    size_t clean = fixture_stats(f).clean;
+    pageheap_free(&f->heap, &a);
+    cr_assert_eq(fixture_stats(f).dirty, 64 * KIB, "space isn't scarce");
+    f->heap.scarce = true;
+    pageheap_free(&f->heap, &c);
+    cr_assert_eq(fixture_stats(f).dirty, (64 + 32 + 256) * KIB, "and the run behind the short one");
+    cr_assert_eq(fixture_stats(f).clean, clean - 32 * KIB, "the one of 128 KiB stays");
+    cr_assert_eq(f->heap.dirty.count, 1);
+}
+
+Test(pageheap, a_step_for_which_the_page_map_has_no_room_becomes_shorter)
+{
+    const size_t leaf_range = (size_t)PAGE << PAGEMAP_LEAF_BITS;
+    fixture_drop(f);
+    f = fixture_make(&fixture_options, 3 * leaf_range, 0);
+    uintptr_t border = bits_align_up(f->fake.arena + MIB, leaf_range);
+    fake_os_foreign_sbrk(&f->fake, (intptr_t)(border - 320 * KIB - f->fake.break_at));
+    fixture_alloc(f, &a, 256 * KIB, PAGE);
+    cr_assert_eq(span_end(&a), border - 64 * KIB);
+    fake_os_refuse_kind(&f->fake, FAKE_MAP, true);
+    fixture_alloc(f, &b, 32 * KIB, PAGE);
+    fixture_alloc(f, &c, 32 * KIB, PAGE);
+    cr_assert_eq(span_end(&c), border);
+    cr_assert_not(pageheap_alloc(&f->heap, &d, 32 * KIB, PAGE, SPAN_LARGE));
+    fake_os_refuse_kind(&f->fake, FAKE_MAP, false);
+    fixture_alloc(f, &d, 32 * KIB, PAGE);
+    cr_assert_eq(d.addr, border);
     pageheap_verify(&f->heap);
 }
 

@@ -75,6 +75,18 @@ Test(source, less_is_taken_when_much_is_refused)
     cr_assert_eq(source.from_break + source.from_map, 8 * PAGE);
 }
 
+Test(source, half_of_a_step_is_asked_for_before_single_needs)
+{
+    fake_os_limit(&fake, 40 * PAGE);
+    cr_assert(source_grow(&source, PAGE, 50 * PAGE, &grown));
+    expect_grown(SOURCE_BREAK, 25 * PAGE);
+    cr_assert(source_extend(&source, PAGE, 50 * PAGE, &grown));
+    expect_grown(SOURCE_BREAK, 13 * PAGE);
+    cr_assert(source_grow(&source, 2 * PAGE, 50 * PAGE, &grown));
+    expect_grown(SOURCE_BREAK, 2 * PAGE);
+    cr_assert_not(source_grow(&source, PAGE, 50 * PAGE, &grown));
+}
+
 Test(source, a_foreign_break_is_respected_and_aligned)
 {
     cr_assert(source_grow(&source, PAGE, PAGE, &grown));
@@ -109,7 +121,7 @@ Test(source, extending_joins_the_top)
     cr_assert(source_grow(&source, PAGE, PAGE, &grown));
     uintptr_t end = source.break_end;
     cr_assert(source_extend(&source, PAGE, 1000 * PAGE, &grown));
-    expect_grown(SOURCE_BREAK, PAGE);
+    expect_grown(SOURCE_BREAK, 63 * PAGE);
     cr_assert_eq(grown.addr, end);
     cr_assert_eq(source.from_map, 0);
 }
