@@ -1,26 +1,9 @@
 #define _GNU_SOURCE 1
 
-#include <pthread.h>
 #include <unistd.h>
 
 #include "support/assert_panic.h"
-#include "support/growing_fixture.h"
-
-static struct growing_fixture fixture;
-static struct hm_heap *heap;
-static struct growing *growing;
-
-static void use(const struct hm_movable_options *options)
-{
-    growing_fixture_init(&fixture, 1);
-    heap = growing_fixture_heap(&fixture, options);
-    growing = growing_of(heap);
-}
-
-static void teardown(void)
-{
-    growing_fixture_end(&fixture, heap);
-}
+#include "support/growing_heap.h"
 
 TestSuite(block, .fini = teardown, .timeout = 20);
 
@@ -121,29 +104,16 @@ Test(block, memory_is_zero_if_asked_for)
     cr_assert_eq(g_free(heap, keep), MOVABLE_OK);
 }
 
-struct freer {
-    hm_handle handle;
-    _Atomic bool done;
-    enum movable_result result;
-};
-
-static void *free_block(void *arg)
+static enum movable_result free_generally(hm_handle handle)
 {
-    struct freer *freer = arg;
-    freer->result = heap->kind->free(heap, freer->handle);
-    atomic_store(&freer->done, true);
-    return NULL;
+    return heap->kind->free(heap, handle);
 }
 
 Test(block, a_free_waits_for_a_move_without_the_lanes_lock)
 {
     use(NULL);
-    struct freer freer = {.handle = g_alloc(heap, 30)};
-    struct mentry *entry = heap_entry(heap, freer.handle);
-    uint64_t word = entry_word(entry);
-    pthread_t thread;
-    cr_assert(entry_move_begin(entry, word));
-    pthread_create(&thread, NULL, free_block, &freer);
+    struct kept_waiting waiting = {.verb = free_generally, .handle = g_alloc(heap, 30)};
+    kept_waiting_begin(&waiting);
     for (int i = 0; i < 200; i++) {
         for (unsigned j = 0; j <= growing->lane_mask; j++) {
             movable_lock(&growing->lane[j].lock, true);
@@ -151,11 +121,8 @@ Test(block, a_free_waits_for_a_move_without_the_lanes_lock)
         }
         usleep(100);
     }
-    cr_assert_not(atomic_load(&freer.done));
-    entry_move_end(entry, word);
-    pthread_join(thread, NULL);
-    cr_assert_eq(freer.result, MOVABLE_OK);
-    cr_assert_eq(heap->kind->free(heap, freer.handle), MOVABLE_STALE);
+    cr_assert_eq(kept_waiting_end(&waiting), MOVABLE_OK);
+    cr_assert_eq(free_generally(waiting.handle), MOVABLE_STALE);
 }
 
 Test(block, entries_dont_pile_up_in_a_lane)

@@ -1,23 +1,10 @@
 #include "support/assert_panic.h"
 #include "support/child.h"
-#include "support/growing_fixture.h"
+#include "support/growing_heap.h"
 
 enum { COUNT = 20000, SIZE = 480 };
 
-static struct growing_fixture fixture;
-static struct hm_heap *heap;
 static hm_handle handles[COUNT];
-
-static void use(const struct hm_movable_options *options)
-{
-    growing_fixture_init(&fixture, 1);
-    heap = growing_fixture_heap(&fixture, options);
-}
-
-static void teardown(void)
-{
-    growing_fixture_end(&fixture, heap);
-}
 
 /* Blocks in a row, of which every n-th stays. */
 static void fill_sparsely(size_t n)
@@ -261,7 +248,7 @@ Test(evacuate, a_request_over_the_limit_compacts, .fini = teardown)
     hm_handle large = g_alloc(heap, 3 * MIB);
     cr_assert_neq(large, 0);
     g_free(heap, large);
-    cr_assert_leq(atomic_load(&growing_of(heap)->chunks.held), 12 * MIB);
+    cr_assert_leq(atomic_load(&growing->chunks.held), 12 * MIB);
     check_contents();
     cr_assert_eq(g_alloc(heap, 12 * MIB), 0);
 }

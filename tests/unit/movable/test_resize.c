@@ -1,25 +1,8 @@
 #define _GNU_SOURCE 1
 
-#include <pthread.h>
 #include <unistd.h>
 
-#include "support/growing_fixture.h"
-
-static struct growing_fixture fixture;
-static struct hm_heap *heap;
-static struct growing *growing;
-
-static void use(const struct hm_movable_options *options)
-{
-    growing_fixture_init(&fixture, 1);
-    heap = growing_fixture_heap(&fixture, options);
-    growing = growing_of(heap);
-}
-
-static void teardown(void)
-{
-    growing_fixture_end(&fixture, heap);
-}
+#include "support/growing_heap.h"
 
 TestSuite(resize, .fini = teardown, .timeout = 20);
 
@@ -126,35 +109,19 @@ Test(resize, what_is_cut_off_is_wiped_if_wanted)
     cr_assert(now[0] == 'x' && memcmp(now, now + 1, 296) == 0);
 }
 
-struct resizer {
-    hm_handle handle;
-    _Atomic bool done;
-    enum movable_result result;
-};
-
-static void *resize_block(void *arg)
+static enum movable_result resize_to_500(hm_handle handle)
 {
-    struct resizer *resizer = arg;
-    resizer->result = resize(resizer->handle, 500);
-    atomic_store(&resizer->done, true);
-    return NULL;
+    return resize(handle, 500);
 }
 
 Test(resize, waits_for_a_move)
 {
     use(NULL);
-    struct resizer resizer = {.handle = g_alloc(heap, 30)};
-    struct mentry *entry = heap_entry(heap, resizer.handle);
-    uint64_t word = entry_word(entry);
-    pthread_t thread;
-    cr_assert(entry_move_begin(entry, word));
-    pthread_create(&thread, NULL, resize_block, &resizer);
+    struct kept_waiting waiting = {.verb = resize_to_500, .handle = g_alloc(heap, 30)};
+    kept_waiting_begin(&waiting);
     usleep(20000);
-    cr_assert_not(atomic_load(&resizer.done));
     cr_assert_gt(atomic_load(&growing->resizing), 0, "a child of fork has to know");
-    entry_move_end(entry, word);
-    pthread_join(thread, NULL);
-    cr_assert_eq(resizer.result, MOVABLE_OK);
-    cr_assert_eq(g_size(heap, resizer.handle), 500);
+    cr_assert_eq(kept_waiting_end(&waiting), MOVABLE_OK);
+    cr_assert_eq(g_size(heap, waiting.handle), 500);
     cr_assert_eq(atomic_load(&growing->resizing), 0);
 }

@@ -1,21 +1,5 @@
 #include "support/child.h"
-#include "support/growing_fixture.h"
-
-static struct growing_fixture fixture;
-static struct hm_heap *heap;
-static struct growing *growing;
-
-static void use(const struct hm_movable_options *options)
-{
-    growing_fixture_init(&fixture, 1);
-    heap = growing_fixture_heap(&fixture, options);
-    growing = growing_of(heap);
-}
-
-static void teardown(void)
-{
-    growing_fixture_end(&fixture, heap);
-}
+#include "support/growing_heap.h"
 
 TestSuite(slot, .fini = teardown);
 
