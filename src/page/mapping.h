@@ -20,4 +20,7 @@ bool mapping_resize(struct pageheap *heap, struct span *span, size_t bytes);
 /* The own mapping with the user that contains addr; NULL if none. Linear: for diagnoses. */
 struct span *mapping_find(struct pageheap *heap, uintptr_t addr);
 
+/* Unmaps a kept mapping. False: the OS refused, and it stays kept. */
+bool mapping_drop_locked(struct pageheap *heap, struct span *kept);
+
 #endif

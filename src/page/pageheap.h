@@ -36,7 +36,8 @@
  * Equations: live + dirty.bytes + clean.bytes = source.from_break + source.from_map (own mappings are counted
  * apart); no two neighbouring runs of the same source and sort; every run's two page map entries lead to it.
  *
- * Locking: every function takes the heap's lock (LOCK_RANK_PAGEHEAP) unless its name ends in _locked. */
+ * Locking: every function takes the heap's lock (LOCK_RANK_PAGEHEAP) unless it says otherwise; those of filing.h,
+ * tract.h and purge.h, into which the work is divided, are called with it held. */
 #ifndef HM_PAGE_PAGEHEAP_H
 #define HM_PAGE_PAGEHEAP_H
 
@@ -121,6 +122,9 @@ void pageheap_init(struct pageheap *heap, const struct os *os, struct pagemap *m
  * other members stay as they are. `span` must stay where it is until freed. */
 bool pageheap_alloc(struct pageheap *heap, struct span *span, size_t bytes, size_t align,
                     enum span_kind kind);
+
+/* Rounds both up to pages, as pageheap_alloc does. False: they are beyond what can be addressed. Takes no lock. */
+bool pageheap_round(const struct pageheap *heap, size_t *bytes, size_t *align);
 
 /* Takes the pages back; the descriptor is the caller's again (kind SPAN_NONE). */
 void pageheap_free(struct pageheap *heap, struct span *span);

@@ -2,6 +2,8 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "page/filing.h"
+#include "page/mapping.h"
 
 #define LIVE_SHARE 8
 #define UNMAP_MIN                                                                                            \
@@ -140,8 +142,8 @@ void purge_regret_locked(struct pageheap *heap, size_t bytes)
 static struct grown surroundings(struct pageheap *heap, const struct span *run, size_t bytes)
 {
     bool whole = bytes == run->bytes;
-    struct span *before = whole ? pageheap_before_locked(heap, run->addr, run->source) : NULL;
-    struct span *after = pageheap_after_locked(heap, span_end(run), run->source);
+    struct span *before = whole ? filing_before_locked(heap, run->addr, run->source) : NULL;
+    struct span *after = filing_after_locked(heap, span_end(run), run->source);
     uintptr_t lo = before != NULL ? before->addr : span_end(run) - bytes;
     uintptr_t hi = after != NULL ? span_end(after) : span_end(run);
     return (struct grown){.addr = lo, .bytes = hi - lo, .source = run->source};
@@ -151,10 +153,10 @@ static struct grown surroundings(struct pageheap *heap, const struct span *run, 
 static void forget(struct pageheap *heap, uintptr_t lo, uintptr_t hi, enum span_source source)
 {
     while (hi > lo) {
-        struct span *run = pageheap_before_locked(heap, hi, source);
+        struct span *run = filing_before_locked(heap, hi, source);
         HM_CHECK(run != NULL, "only free memory is given back");
         uintptr_t start = run->addr;
-        pageheap_cut_locked(heap, run, lo, hi);
+        filing_cut_locked(heap, run, lo, hi);
         hi = start;
     }
 }
@@ -172,7 +174,7 @@ static bool lower(struct pageheap *heap, uintptr_t lo, uintptr_t hi)
 
 static bool unmap(struct pageheap *heap, uintptr_t lo, uintptr_t hi)
 {
-    if (!source_unmap(&heap->source, lo, hi - lo, pageheap_joined_locked(heap, lo, hi))) {
+    if (!source_unmap(&heap->source, lo, hi - lo, filing_joined_locked(heap, lo, hi))) {
         return false;
     }
     forget(heap, lo, hi, SOURCE_MAP);
@@ -188,7 +190,7 @@ static bool run_return(struct pageheap *heap, const struct span *run, size_t byt
     if (area.source == SOURCE_BREAK) {
         return hi == heap->source.break_end && area.bytes >= heap->options.trim_bytes && lower(heap, lo, hi);
     }
-    return area.bytes >= UNMAP_MIN && pageheap_joined_locked(heap, lo, hi) == 0 && unmap(heap, lo, hi);
+    return area.bytes >= UNMAP_MIN && filing_joined_locked(heap, lo, hi) == 0 && unmap(heap, lo, hi);
 }
 
 void purge_return_locked(struct pageheap *heap, const struct span *run)
@@ -213,8 +215,8 @@ static size_t run_purge(struct pageheap *heap, struct span *run, size_t bytes, u
             refuse(heap, now);
             return 0;
         }
-        pageheap_cut_locked(heap, run, pages.addr, pages.addr + pages.bytes);
-        pageheap_add_locked(heap, &pages, false, now);
+        filing_cut_locked(heap, run, pages.addr, pages.addr + pages.bytes);
+        filing_add_locked(heap, &pages, false, now);
     }
     heap->stats.purges++;
     heap->stats.purged += bytes;
@@ -351,7 +353,7 @@ static size_t top_lower(struct pageheap *heap, size_t keep)
     uintptr_t end = heap->source.break_end;
     uintptr_t start = end;
     struct span *top;
-    while (start != 0 && (top = pageheap_before_locked(heap, start, SOURCE_BREAK)) != NULL) {
+    while (start != 0 && (top = filing_before_locked(heap, start, SOURCE_BREAK)) != NULL) {
         start = top->addr;
     }
     if (end - start <= keep) {
@@ -371,7 +373,7 @@ static size_t regions_unmap(struct pageheap *heap, const struct runs *runs)
         uintptr_t lo = run->addr;
         uintptr_t hi = span_end(run);
         bool worth =
-            run->source == SOURCE_MAP && (hi - lo >= SPLIT_MIN || pageheap_joined_locked(heap, lo, hi) < 2);
+            run->source == SOURCE_MAP && (hi - lo >= SPLIT_MIN || filing_joined_locked(heap, lo, hi) < 2);
         if (worth && unmap(heap, lo, hi)) {
             bytes += hi - lo;
         }

@@ -1,11 +1,11 @@
 #include "base/check.h"
-#include "page/purge.h"
+#include "page/filing.h"
 
 static void verify_runs(struct pageheap *heap, const struct runs *runs, bool dirty)
 {
     runs_verify(runs);
     for (struct span *run = runs_smaller(runs, NULL); run != NULL; run = runs_smaller(runs, run)) {
-        const struct span *next = pageheap_after_locked(heap, span_end(run), run->source);
+        const struct span *next = filing_after_locked(heap, span_end(run), run->source);
         HM_CHECK(run->dirty == dirty, "a run is in the index of its sort");
         HM_CHECK(((run->addr | run->bytes) & (heap->os->page_size - 1)) == 0, "runs are whole pages");
         HM_CHECK(pagemap_get(heap->map, run->addr) == run && pagemap_get(heap->map, span_end(run) - 1) == run,
