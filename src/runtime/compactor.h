@@ -9,9 +9,9 @@
  * won costs at most a byte moved. When the program lets the heap be after much of that, it is compacted down to the low mark, wherever
  * between the marks it is. So a busy program pays for what it is worth, and an idle one's memory comes back soon and almost all.
  *
- * Between steps it sleeps as long as its shares of CPU time
- * and of bytes moved ask for; both are kept over time, not for each step. Where the process has work for most CPUs, it takes only a quarter
- * of its share, unless the free share is above four times the high mark. It takes no memory from the allocator.
+ * Between steps it sleeps as long as its shares of CPU time and of bytes moved ask for; both are kept over time, not for each step.
+ * Where the process has work for most CPUs, it takes only an eighth of its share (one percent at least), unless the free share is
+ * above four times the high mark. It takes no memory from the allocator.
  *
  * heap->compactor changes by atomic exchange, and whoever takes it away waits for the thread. In a child of fork there is no such
  * thread; compactor_forget() says so, and starting and stopping see it by themselves for heaps that fork doesn't know of. */
