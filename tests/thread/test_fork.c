@@ -2,7 +2,6 @@
 #include <criterion/criterion.h>
 #include <hmalloc/hmalloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "support/env.h"
+#include "support/threads.h"
 
 #define THREADS 3
 #define SLOTS   64
@@ -102,10 +102,7 @@ static void storm(void (*in_child)(void), size_t forks)
     for (uintptr_t i = 0; i < THREADS; i++) {
         cr_assert_eq(pthread_create(&thread[i], NULL, allocate_for_ever, (void *)i), 0);
     }
-    /* A sanitizer takes locks of its own in a thread that starts, and doesn't reset them in a child. */
-    while (atomic_load(&running) < THREADS) {
-        sched_yield();
-    }
+    threads_run(&running, THREADS);
     for (size_t i = 0; i < forks; i++) {
         int status;
         pid_t pid = fork();

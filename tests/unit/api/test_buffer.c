@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "support/env.h"
+#include "support/threads.h"
 
 static uint64_t control[HM_BUFFER_CONTROL_FOR(4) / 8];
 
@@ -74,8 +75,7 @@ Test(api_buffer, a_child_can_stop_and_start_the_compactor)
     static char memory[1000];
     hm_heap *heap = hm_buffer_create(memory, sizeof(memory), control, 4, NULL);
     cr_assert(hm_compactor_start(heap, NULL));
-    /* A sanitizer takes locks of its own in a thread that starts, and doesn't reset them in a child. */
-    usleep(50000);
+    cr_assert(threads_asleep("hm-compactor", 1));
     for (int stop_first = 0; stop_first < 2; stop_first++) {
         pid_t pid = test_under("tsan") ? -1 : fork();
         if (pid == 0) {

@@ -1,11 +1,10 @@
 #define _GNU_SOURCE 1
 
-#include <dirent.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "support/threads.h"
 #include "unit/api/movable_fixture.h"
 
 static void refused(const struct hm_movable_options *options, bool grows)
@@ -198,25 +197,6 @@ ON_BOTH_KINDS(movable, a_compactor_is_started_and_stopped)
     cr_assert_eq(errno, EBUSY);
     hm_compactor_stop(heap);
     hm_compactor_stop(heap);
-}
-
-/* The threads of this process with that name. */
-static int threads_named(const char *name)
-{
-    int found = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *task; (task = readdir(tasks)) != NULL;) {
-        char path[300];
-        char line[32] = "";
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", task->d_name);
-        FILE *file = fopen(path, "r");
-        if (file != NULL) {
-            found += fgets(line, sizeof line, file) != NULL && strncmp(line, name, strlen(name)) == 0;
-            fclose(file);
-        }
-    }
-    closedir(tasks);
-    return found;
 }
 
 Test(movable, destroying_stops_the_compactor)

@@ -5,7 +5,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "movable/buffer.h"
 #include "runtime/process.h"
 #include "support/env.h"
+#include "support/threads.h"
 
 #define BUFFER_BYTES 2048
 #define MOST         1023
@@ -315,11 +315,8 @@ Test(movables, a_child_has_all_heaps_and_no_compactor, .timeout = 100)
     for (uintptr_t i = 0; i < 3; i++) {
         pthread_create(&thread[i], NULL, churn, (void *)(i + 1));
     }
-    /* A sanitizer takes locks of its own in a thread that starts, and doesn't reset them in a child. */
-    while (atomic_load(&running) < 3) {
-        sched_yield();
-    }
-    usleep(50000); /* the compactors', which began before, can't be asked */
+    threads_run(&running, 3);
+    cr_assert(threads_asleep("hm-compactor", 2));
     bool well = true;
     for (size_t i = test_scale(60); i > 0 && well; i--) {
         int status = 0;
