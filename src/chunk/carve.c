@@ -53,7 +53,8 @@ static void mark_cached(struct chunk *chunk, unsigned class, unsigned start, uns
     uint8_t *mark_first = chunk->map + start / 2;
     uint8_t *mark_second = chunk->map + second / 2;
     struct entry *entry = out + count;
-    for (; entry - out >= 2; entry -= 2) {
+    struct entry *const odd = out + count % 2;
+    for (; entry != odd; entry -= 2) {
         mark_one(entry - 1, block, mark_first, code_first);
         mark_one(entry - 2, block + bytes, mark_second, code_second);
         block += 2 * bytes;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "base/stat.h"
 #include "heap/core.h"
@@ -12,7 +13,10 @@
 #define BATCH_BLOCKS BINS_MAX_CAPACITY /* and in blocks */
 #define IDLE_SHARE   32u               /* of the heap's chunks: less than that may be idle */
 
+#define LARGE_CLASSES (~UINT64_C(0) << (CLASS_IN_CHUNK - 64)) /* in the second word */
+
 static_assert(CLASS_COUNT <= 128, "two words have a bit for each class");
+static_assert(CLASS_IN_CHUNK >= 64, "large classes have theirs in the second word");
 
 static struct entry *entry_at(struct theap *heap, uintptr_t offset)
 {
@@ -58,6 +62,9 @@ static void set_array(struct theap *heap, unsigned class, struct entry *bottom, 
                       unsigned count)
 {
     unsigned room = class < CLASS_IN_CHUNK ? capacity : 0;
+    uint64_t bit = UINT64_C(1) << class % 64;
+    heap->with_array[class / 64] =
+        capacity != 0 ? heap->with_array[class / 64] | bit : heap->with_array[class / 64] & ~bit;
     uint8_t *visible = &heap->info[class].capacity;
     __atomic_store_n(visible, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&heap->bin[class].top, offset_of(heap, bottom + count), __ATOMIC_RELEASE);
@@ -129,35 +136,49 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
+/* Takes the block from its bin's care: what the map says of it is cleared. */
+HM_INLINE void clear_entry(const struct entry *entry, uint8_t *mark)
+{
+    /* Without its code another thread freed it in the moment in which its owner did. */
+    if (HM_UNLIKELY(HM_RACY_BYTE(mark) == CODE_CACHED)) {
+        diagnose_race(entry->block);
+    }
+    mark_store(mark, 0);
+}
+
 /* Clears the map bytes of the entries and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
- * many rows there were; their chunks to `touched`. */
-static unsigned clear_entries(unsigned class, const struct entry *entries, unsigned count,
-                              struct chunk **touched)
+ * many rows there were; their chunks to `touched`. `count` > 0. */
+static unsigned clear_entries(unsigned class, struct entry *entries, unsigned count, struct chunk **touched)
 {
     const uint32_t granules = class_granules(class);
-    const struct entry *end = entries + count;
-    const struct entry *entry = entries;
+    struct entry *last = entries + count - 1;
+    struct entry *entry = entries;
     struct chunk **row = touched;
-    while (entry != end) {
+    uint8_t *last_mark = last->mark;
+    /* Of no chunk, so that a row ends there without being asked for. */
+    last->mark = NULL;
+    while (entry != last) {
         uint8_t *mark = entry->mark;
         struct chunk *chunk = chunk_of_mark(entry->block, mark);
-        const uint8_t *map = chunk->map;
+        uintptr_t window_of = (uintptr_t)0 - (uintptr_t)chunk->map;
         uint32_t dead = 0;
+        HM_FORGET(window_of); /* or it is subtracted from a copy of each mark */
         *row++ = chunk;
         do {
-            if (HM_UNLIKELY(mark_load(mark) == CODE_CACHED)) {
-                diagnose_race(entry->block);
-            }
-            mark_store(mark, 0);
+            clear_entry(entry, mark);
             dead += granules;
             entry++;
-        } while (entry != end && (uintptr_t)(mark = entry->mark) - (uintptr_t)map < CHUNK_WINDOWS);
+            mark = entry->mark;
+        } while ((uintptr_t)mark + window_of < CHUNK_WINDOWS);
         chunk_lower(chunk, dead);
     }
+    clear_entry(last, last_mark);
+    *row = chunk_of_mark(last->block, last_mark);
+    chunk_lower(*row++, granules);
     return (unsigned)(row - touched);
 }
 
-static void flush_trusted(struct theap *heap, unsigned class, const struct entry *entries, unsigned count)
+static void flush_trusted(struct theap *heap, unsigned class, struct entry *entries, unsigned count)
 {
     struct chunk *touched[BINS_MAX_CAPACITY];
     size_t granules = (size_t)count * class_granules(class);
@@ -167,7 +188,7 @@ static void flush_trusted(struct theap *heap, unsigned class, const struct entry
     theap_settle_locked(heap, touched, rows);
 }
 
-static void flush_small(struct theap *heap, unsigned class, const struct entry *entries, unsigned count,
+static void flush_small(struct theap *heap, unsigned class, struct entry *entries, unsigned count,
                         bool trusted)
 {
     lock_acquire(&heap->lock);
@@ -217,7 +238,7 @@ void bins_settle_loose(struct theap *heap, bool trusted)
     }
     lock_acquire(&heap->lock);
     for (size_t i = 0; i < heap->loose_count; i++) {
-        const struct entry *entry = &heap->loose[i];
+        struct entry *entry = &heap->loose[i];
         unsigned class = trusted ? class_of_entry(entry) : whole_class(heap, entry);
         if (class < CLASS_IN_CHUNK) {
             dead += class_granules(class);
@@ -271,11 +292,10 @@ void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted
     heap->bin[class].top -= count * sizeof *bottom;
 }
 
-/* Where the bin's top is, but for what lies 256 entries apart; 0 only for bins without an array. */
+/* Where the bin's top is, but for what lies 256 entries apart. */
 static uint8_t top_seen(const struct theap *heap, unsigned class)
 {
-    uint8_t low = (uint8_t)(heap->bin[class].top / sizeof(struct entry));
-    return heap->bin[class].top == 0 || low != 0 ? low : 1;
+    return (uint8_t)(heap->bin[class].top / sizeof(struct entry));
 }
 
 static unsigned older_half(struct theap *heap, unsigned class)
@@ -283,11 +303,28 @@ static unsigned older_half(struct theap *heap, unsigned class)
     return (bins_count(heap, class) + 1) / 2;
 }
 
-static void flush_idle(struct theap *heap, const uint64_t idle[2])
+/* Looks at 64 classes from `first` on: which of those in `looked_at` are idle, and what their older halves have together. */
+static uint64_t find_idle(struct theap *heap, unsigned first, uint64_t looked_at, size_t *bytes)
 {
-    for (unsigned class = 0; class < CLASS_COUNT; class ++) {
+    uint64_t idle = 0;
+    for (uint64_t rest = looked_at; rest != 0; rest &= rest - 1) {
+        unsigned class = first + bits_lowest(rest);
+        uint8_t seen = top_seen(heap, class);
+        if (seen == heap->info[class].seen) {
+            *bytes += (size_t)older_half(heap, class) * class_bytes[class];
+            idle |= rest & (0 - rest);
+        }
+        heap->info[class].seen = seen;
+    }
+    return idle;
+}
+
+static void flush_idle(struct theap *heap, unsigned first, uint64_t idle)
+{
+    for (uint64_t rest = idle; rest != 0; rest &= rest - 1) {
+        unsigned class = first + bits_lowest(rest);
         unsigned count = older_half(heap, class);
-        if ((idle[class / 64] >> class % 64 & 1) != 0 && count > 0) {
+        if (count > 0) {
             bins_flush(heap, class, count, true);
             heap->info[class].batch = (uint8_t)((heap->info[class].batch + 1) / 2);
             heap->info[class].seen = top_seen(heap, class);
@@ -295,22 +332,20 @@ static void flush_idle(struct theap *heap, const uint64_t idle[2])
     }
 }
 
-bool bins_age(struct theap *heap, unsigned first)
+bool bins_age(struct theap *heap, bool large_only)
 {
     size_t least = stat_get(&heap->chunk_count) * (CHUNK_BYTES / IDLE_SHARE);
-    uint64_t idle[2] = {0, 0};
     size_t bytes = 0;
-    for (unsigned class = first; class < CLASS_COUNT; class ++) {
-        uint8_t seen = top_seen(heap, class);
-        if (seen != 0 && seen == heap->info[class].seen) {
-            bytes += (size_t)older_half(heap, class) * class_bytes[class];
-            idle[class / 64] |= UINT64_C(1) << class % 64;
-        }
-        heap->info[class].seen = seen;
+    uint64_t idle[2] = {0, 0};
+    if (!large_only) {
+        idle[0] = find_idle(heap, 0, heap->with_array[0], &bytes);
     }
+    uint64_t upper = heap->with_array[1];
+    idle[1] = find_idle(heap, 64, large_only ? upper & LARGE_CLASSES : upper, &bytes);
     bool enough = bytes > 0 && bytes >= least;
     if (enough) {
-        flush_idle(heap, idle);
+        flush_idle(heap, 0, idle[0]);
+        flush_idle(heap, 64, idle[1]);
     }
     return enough;
 }

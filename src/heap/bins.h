@@ -29,10 +29,10 @@ unsigned bins_count(struct theap *heap, unsigned class);
  * theap_drop_bins. */
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);
 
-/* Looks for idle bins among classes from `first` on: those whose top is where it was at the last look, so nobody seems to need all
+/* Looks for idle bins, or idle bins of large blocks: those whose top is where it was at the last look, so nobody seems to need all
  * that they have. If the older halves of all of them together are a share of the heap that counts, flushes these: less would only die
  * here and there, in chunks that aren't worth a sweep. False: nothing was flushed. */
-bool bins_age(struct theap *heap, unsigned first);
+bool bins_age(struct theap *heap, bool large_only);
 
 /* Takes a block that is marked cached for which there is no room in a bin: back to its chunk, soon, together with others, or
  * to the page heap. */

@@ -139,7 +139,7 @@ void large_drop(struct theap *heap, bool trusted)
 static void age_sometimes(struct theap *heap)
 {
     if (stat_get(&heap->stats.large_allocs) % AGE_EVERY == 0) {
-        bins_age(heap, CLASS_IN_CHUNK);
+        bins_age(heap, true);
         revoke_unused(heap);
     }
 }

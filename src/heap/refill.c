@@ -61,7 +61,7 @@ static bool make_room(struct theap *heap, unsigned granules, struct tried *tried
 {
     if (!tried->idle) {
         tried->idle = true;
-        if (bins_age(heap, 0)) {
+        if (bins_age(heap, false)) {
             return true;
         }
     }

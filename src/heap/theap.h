@@ -86,6 +86,7 @@ struct theap {
     uint32_t state; /* enum theap_state; registry's lock */
     bool closed;    /* bins must stay empty: instrumented mode, or a thread that is past its end */
     struct bin_info info[CLASS_COUNT];
+    uint64_t with_array[2];  /* bit c: the bin of class c has an array; owner thread only */
     struct list in_registry; /* registry's lock */
     struct list in_state;    /* orphans or spares; registry's lock */
 

@@ -89,20 +89,20 @@ Test(bins, half_of_what_is_idle_is_flushed)
     void *blocks[20];
     unsigned class = class_of(KIB);
     cache(class, 20, blocks);
-    cr_assert_not(bins_age(a, 0), "not looked at before");
+    cr_assert_not(bins_age(a, false), "not looked at before");
     cr_assert_eq(bins_count(a, class), 20);
-    cr_assert_not(bins_age(a, class + 1));
+    cr_assert_not(bins_age(a, true));
     cr_assert_eq(bins_count(a, class), 20);
     a->info[class].batch = 16;
-    cr_assert(bins_age(a, 0));
+    cr_assert(bins_age(a, false));
     cr_assert_eq(bins_count(a, class), 10);
     cr_assert_eq(a->info[class].batch, 8);
     get(a, KIB);
-    cr_assert_not(bins_age(a, 0), "used since");
-    cr_assert(bins_age(a, 0));
+    cr_assert_not(bins_age(a, false), "used since");
+    cr_assert(bins_age(a, false));
     cr_assert_eq(bins_count(a, class), 4);
-    cr_assert(bins_age(a, 0));
-    cr_assert_not(bins_age(a, 0), "a thirty-second of a chunk");
+    cr_assert(bins_age(a, false));
+    cr_assert_not(bins_age(a, false), "a thirty-second of a chunk");
     cr_assert_eq(bins_count(a, class), 2);
     verify();
 }
