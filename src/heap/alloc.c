@@ -61,7 +61,8 @@ static void *alloc_aligned(struct theap *heap, unsigned class, size_t align, boo
 void *alloc_block(struct core *core, struct theap *heap, size_t bytes, size_t align, bool *zero)
 {
     *zero = false;
-    if (bytes > PTRDIFF_MAX || align > PTRDIFF_MAX) {
+    /* What no address space has room for isn't worth emptying the caches for, either. */
+    if (!pagemap_covers(bytes) || !pagemap_covers(align)) {
         return NULL;
     }
     void *block;
@@ -238,11 +239,11 @@ void *alloc_resize(struct core *core, struct theap *heap, void *block, size_t by
 {
     struct place place;
     bool in_chunk;
-    if (bytes <= PTRDIFF_MAX && find_place(core, (uintptr_t)block, &place, &in_chunk)) {
+    if (pagemap_covers(bytes) && find_place(core, (uintptr_t)block, &place, &in_chunk)) {
         return resize_in_chunk(heap, &place, bytes) ? block : move_in_chunk(core, heap, block, &place, bytes);
     }
     size_t old_bytes = alloc_usable(core, block, "realloc");
-    if (bytes > PTRDIFF_MAX) {
+    if (!pagemap_covers(bytes)) {
         return NULL;
     }
     void *resized = NULL;

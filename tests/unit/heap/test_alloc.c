@@ -224,6 +224,27 @@ Test(alloc, growing_by_impossible_sizes_leaves_the_block)
     assert_empty();
 }
 
+/* A program that asks for too much again and again must not pay for it each time. */
+Test(alloc, impossible_sizes_leave_the_caches)
+{
+    void *blocks[20];
+    for (int i = 0; i < 20; i++) {
+        blocks[i] = get(a, 500);
+    }
+    for (int i = 0; i < 20; i++) {
+        put(a, blocks[i]);
+    }
+    unsigned cached = bins_count(a, class_of(500));
+    cr_assert_gt(cached, 10);
+    cr_assert_null(core_malloc(core, a, (size_t)1 << 48));
+    bool zero;
+    cr_assert_null(alloc_block(core, a, 100, (size_t)1 << 48, &zero));
+    void *block = get(a, 100);
+    cr_assert_null(core_realloc(core, a, block, SIZE_MAX / 4));
+    cr_assert_eq(bins_count(a, class_of(500)), cached);
+    put(a, block);
+}
+
 /* Whoever gives memory up must not be told that there is none. */
 Test(alloc, shrinking_works_without_memory)
 {
