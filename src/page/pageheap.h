@@ -23,7 +23,7 @@
  * free;
  *  - to grow: when pages that aren't resident are handed out and more would be held (in use, dirty and kept) than ever
  * before, the oldest are purged instead: what is free in pieces that serve nobody doesn't raise the peak. It costs faults when
- * it is used again, so there is a credit for it: as much as was ever in use at once, and each second 8 MiB or an eighth of what
+ * it is used again, so there is a credit for it: as much as was ever in use at once, and each second 32 MiB or an eighth of what
  * is in use. Nothing goes for a few pages (less than a sixteenth of the floor and 1/128 of what is in use).
  *  - decay_ms = 0 purges at once, -1 never.
  * Purging the topmost run of the break lowers the break instead when it is at least trim_bytes long. A run

@@ -14,7 +14,7 @@
 #define PURGE_SHARE    16                  /* nor less than this share of the bound */
 #define IDLE_FLOOR     16                  /* dirty memory may raise the peak by this share of the floor, */
 #define IDLE_SHARE     128                 /* or of what is in use */
-#define CREDIT_MIN     ((size_t)8 << 20)   /* credit for purging to grow, a second, */
+#define CREDIT_MIN     ((size_t)32 << 20)  /* credit for purging to grow, a second, */
 #define CREDIT_SHARE   8                   /* or this share of what is in use */
 #define REFUSED_MS_MIN 100
 
