@@ -332,22 +332,24 @@ static void flush_idle(struct theap *heap, unsigned first, uint64_t idle)
     }
 }
 
-bool bins_age(struct theap *heap, bool large_only)
+bool bins_age(struct theap *heap)
 {
     size_t least = stat_get(&heap->chunk_count) * (CHUNK_BYTES / IDLE_SHARE);
     size_t bytes = 0;
-    uint64_t idle[2] = {0, 0};
-    if (!large_only) {
-        idle[0] = find_idle(heap, 0, heap->with_array[0], &bytes);
-    }
-    uint64_t upper = heap->with_array[1];
-    idle[1] = find_idle(heap, 64, large_only ? upper & LARGE_CLASSES : upper, &bytes);
+    uint64_t lower = find_idle(heap, 0, heap->with_array[0], &bytes);
+    uint64_t upper = find_idle(heap, 64, heap->with_array[1] & ~LARGE_CLASSES, &bytes);
     bool enough = bytes > 0 && bytes >= least;
     if (enough) {
-        flush_idle(heap, 0, idle[0]);
-        flush_idle(heap, 64, idle[1]);
+        flush_idle(heap, 0, lower);
+        flush_idle(heap, 64, upper);
     }
     return enough;
+}
+
+void bins_age_large(struct theap *heap)
+{
+    size_t bytes = 0;
+    flush_idle(heap, 64, find_idle(heap, 64, heap->with_array[1] & LARGE_CLASSES, &bytes));
 }
 
 static void discard_array(struct theap *heap, unsigned class)

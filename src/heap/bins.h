@@ -29,10 +29,13 @@ unsigned bins_count(struct theap *heap, unsigned class);
  * theap_drop_bins. */
 void bins_flush(struct theap *heap, unsigned class, unsigned count, bool trusted);
 
-/* Looks for idle bins, or idle bins of large blocks: those whose top is where it was at the last look, so nobody seems to need all
+/* Looks for idle bins of blocks in chunks: those whose top is where it was at the last look, so nobody seems to need all
  * that they have. If the older halves of all of them together are a share of the heap that counts, flushes these: less would only die
  * here and there, in chunks that aren't worth a sweep. False: nothing was flushed. */
-bool bins_age(struct theap *heap, bool large_only);
+bool bins_age(struct theap *heap);
+
+/* The same for bins of large blocks, whose pages serve anyone, however few they are. */
+void bins_age_large(struct theap *heap);
 
 /* Takes a block that is marked cached for which there is no room in a bin: back to its chunk, soon, together with others, or
  * to the page heap. */

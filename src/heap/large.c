@@ -75,6 +75,7 @@ static void *slot_take(struct theap *heap, size_t bytes, size_t align)
         struct span *span = heap->slot[i];
         if (span->bytes == bytes && (span->addr & (align - 1)) == 0) {
             slot_close(heap, i);
+            heap->slots_used = true;
             heap->large_room -= bytes;
             if (HM_UNLIKELY(!mark_to_user(&span->mark))) {
                 diagnose_race((const void *)span->addr);
@@ -117,6 +118,7 @@ static bool slot_keep(struct theap *heap, struct span *span)
     heap->large_room += span->bytes;
     mark_store(&span->mark, LARGE_USER | CODE_CACHED);
     heap->slot[0] = span;
+    heap->slots_used = true;
     return true;
 }
 
@@ -135,12 +137,23 @@ void large_drop(struct theap *heap, bool trusted)
     revoke_unused(heap);
 }
 
-/* Blocks that no request was as long as for a while are no use to the thread. */
+void large_age(struct theap *heap)
+{
+    if (heap->large_room == 0) {
+        return;
+    }
+    bins_age_large(heap);
+    if (heap->slot[0] != NULL && !heap->slots_used) {
+        slot_evict(heap);
+    }
+    heap->slots_used = false;
+    revoke_unused(heap);
+}
+
 static void age_sometimes(struct theap *heap)
 {
     if (stat_get(&heap->stats.large_allocs) % AGE_EVERY == 0) {
-        bins_age(heap, true);
-        revoke_unused(heap);
+        large_age(heap);
     }
 }
 

@@ -36,6 +36,11 @@ void *large_resize(struct core *core, struct span *span, size_t bytes);
  * may. Owner thread only. */
 bool large_grant(struct theap *heap, unsigned class);
 
+/* Gives back half of what idle bins keep, and the oldest slot's block if the slots weren't used since the last call: blocks that
+ * no request was as long as for a while are no use to the thread. Called now and then, and before a new chunk is taken, which may come
+ * from their pages. Owner thread only. */
+void large_age(struct theap *heap);
+
 /* Empties the slots, and takes the room from bins, which are empty; `trusted` as in theap_drop_bins. Owner thread, or the heap
  * has no thread. */
 void large_drop(struct theap *heap, bool trusted);

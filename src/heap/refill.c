@@ -4,6 +4,7 @@
 #include "base/stat.h"
 #include "heap/bins.h"
 #include "heap/core.h"
+#include "heap/large.h"
 #include "heap/remote.h"
 
 #define FIRST_BATCH_BYTES 256u /* what a bin's first refill fetches, */
@@ -61,9 +62,10 @@ static bool make_room(struct theap *heap, unsigned granules, struct tried *tried
 {
     if (!tried->idle) {
         tried->idle = true;
-        if (bins_age(heap, false)) {
+        if (bins_age(heap)) {
             return true;
         }
+        large_age(heap);
     }
     if (core_adopt(heap->core, heap, granules) || theap_add_chunk(heap)) {
         return true;

@@ -100,6 +100,7 @@ struct theap {
     size_t large_room;  /* bytes of large blocks: what bins have room for + in slots; owner thread only */
     struct span *
         slot[THEAP_SLOTS]; /* cached blocks of more than the largest class, newest first; owner thread only */
+    bool slots_used;       /* since large_age looked last; owner thread only */
     /* Blocks for which no bin is open, marked cached, on their way to their chunks; owner thread only. */
     struct entry loose[THEAP_LOOSE_MAX];
     size_t loose_count;

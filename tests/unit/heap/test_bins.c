@@ -89,21 +89,42 @@ Test(bins, half_of_what_is_idle_is_flushed)
     void *blocks[20];
     unsigned class = class_of(KIB);
     cache(class, 20, blocks);
-    cr_assert_not(bins_age(a, false), "not looked at before");
-    cr_assert_eq(bins_count(a, class), 20);
-    cr_assert_not(bins_age(a, true));
+    cr_assert_not(bins_age(a), "not looked at before");
     cr_assert_eq(bins_count(a, class), 20);
     a->info[class].batch = 16;
-    cr_assert(bins_age(a, false));
+    cr_assert(bins_age(a));
     cr_assert_eq(bins_count(a, class), 10);
     cr_assert_eq(a->info[class].batch, 8);
     get(a, KIB);
-    cr_assert_not(bins_age(a, false), "used since");
-    cr_assert(bins_age(a, false));
+    cr_assert_not(bins_age(a), "used since");
+    cr_assert(bins_age(a));
     cr_assert_eq(bins_count(a, class), 4);
-    cr_assert(bins_age(a, false));
-    cr_assert_not(bins_age(a, false), "a thirty-second of a chunk");
+    cr_assert(bins_age(a));
+    cr_assert_not(bins_age(a), "a thirty-second of a chunk");
     cr_assert_eq(bins_count(a, class), 2);
+    verify();
+}
+
+Test(bins, half_of_idle_large_blocks_is_flushed_however_few)
+{
+    void *blocks[20];
+    unsigned class = CLASS_IN_CHUNK;
+    cache(class_of(KIB), 20, blocks);
+    for (int i = 0; i < 3; i++) {
+        blocks[i] = get(a, class_bytes[class]);
+    }
+    for (int i = 0; i < 3; i++) {
+        put(a, blocks[i]);
+    }
+    a->chunk_count += 1000;
+    bins_age_large(a);
+    cr_assert_eq(bins_count(a, class), 3, "not looked at before");
+    bins_age_large(a);
+    cr_assert_eq(bins_count(a, class), 1);
+    cr_assert_eq(bins_count(a, class_of(KIB)), 20, "only large ones");
+    bins_age_large(a);
+    cr_assert_eq(bins_count(a, class), 0);
+    a->chunk_count -= 1000;
     verify();
 }
 

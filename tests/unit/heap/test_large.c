@@ -81,6 +81,25 @@ Test(large, slots_keep_the_newest_and_leave_bins_alone)
     cr_assert_eq(get(a, 256 * KIB), small);
 }
 
+Test(large, what_nobody_asks_for_goes_with_time)
+{
+    void *longer[2] = {get(a, 300 * KIB), get(a, 304 * KIB)};
+    void *small = get(a, 256 * KIB);
+    put(a, longer[0]);
+    put(a, longer[1]);
+    put(a, small);
+    large_age(a);
+    cr_assert_eq(live(), 860 * KIB, "not looked at before");
+    put(a, get(a, 304 * KIB));
+    large_age(a);
+    cr_assert_eq(live(), 604 * KIB, "the slots were used since, the bin wasn't");
+    large_age(a);
+    cr_assert_eq(live(), 304 * KIB, "the older one");
+    large_age(a);
+    cr_assert_eq(live(), 0);
+    cr_assert_eq(a->large_room, 0);
+}
+
 Test(large, a_slot_that_a_fork_tore_gives_back_what_is_whole)
 {
     void *block = get(a, 400 * KIB);

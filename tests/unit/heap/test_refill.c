@@ -92,3 +92,17 @@ Test(refill, little_that_is_idle_stays_where_it_is)
     fill(8 * CHUNK_BYTES);
     cr_assert_eq(bins_count(a, class_of(8000)), waiting);
 }
+
+Test(refill, idle_large_blocks_become_chunks)
+{
+    struct pageheap_stats stats;
+    fill(32 * CHUNK_BYTES);
+    put(a, get(a, 8 * CHUNK_BYTES));
+    put(a, get(a, 2 * CHUNK_BYTES));
+    pageheap_stats_get(&core->pages, &stats);
+    size_t held = stats.live + stats.dirty;
+    fill(8 * CHUNK_BYTES);
+    pageheap_stats_get(&core->pages, &stats);
+    cr_assert_leq(stats.live + stats.dirty, held + 2 * CHUNK_BYTES);
+    cr_assert_eq(a->large_room, 0);
+}
