@@ -2,9 +2,9 @@
  *
  * Free runs lie in two indexes: dirty (may be resident, reused first because touching them costs no fault)
  * and clean (zero-filled, not resident). A run never crosses sources, and never mixes dirty with clean: a
- * freed span coalesces with its dirty neighbours at once, a purged one with its clean neighbours. When
- * neither index serves a request but neighbours of both sorts together would, it is taken from them before
- * the OS is asked for more; what is left of them keeps its sort.
+ * freed span coalesces with its dirty neighbours at once, a purged one with its clean neighbours. When no
+ * dirty run serves a request, a long one may together with its neighbours of both sorts; then clean ones are tried, then any
+ * neighbours together, before the OS is asked for more. What is left of them keeps its sort.
  *
  * The OS is asked for steps of an eighth of what is held; when it refuses one, for half as much, and so on
  * down to what is needed. From then on space is scarce, and a freed span is joined with short clean runs

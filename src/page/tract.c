@@ -10,6 +10,7 @@
 #define HUGE_PAGE     ((size_t)2 << 20)
 #define CHAIN_PIECES  32  /* neighbouring runs looked at for one request */
 #define CHAIN_RUNS    256 /* runs whose neighbourhood is looked at before the OS is asked */
+#define DIRTY_RUNS    8   /* of the longest dirty ones, which are looked at before clean ones are */
 #define EMPTY_SHARE   32  /* of the most that was ever in use: a heap that is nearly empty */
 #define RESERVE_SPLIT 4   /* descriptors one allocation may need: two growths, a split, the later free */
 
@@ -85,10 +86,56 @@ static uintptr_t place(const struct pageheap *heap, const struct span *run, size
     return upper ? bits_align_down(span_end(run) - bytes, align) : addr;
 }
 
+/* The tract, if at least half of it is that of the dirty run: as little below it as alignment and what is free above allow. */
+static bool tract_over(struct pageheap *heap, struct span *run, size_t bytes, size_t align,
+                       struct tract *tract)
+{
+    struct span *first = run;
+    struct span *next;
+    uintptr_t lowest = span_end(run) - bytes;
+    uintptr_t end = span_end(run);
+    int pieces = 1;
+    while (end - run->addr < bytes && pieces++ < CHAIN_PIECES &&
+           (next = filing_after_locked(heap, end, run->source)) != NULL) {
+        end = span_end(next);
+    }
+    while (first->addr > lowest && pieces++ < CHAIN_PIECES &&
+           (next = filing_before_locked(heap, first->addr, run->source)) != NULL) {
+        first = next;
+    }
+    uintptr_t addr = bits_align_down(end - bytes < run->addr ? end - bytes : run->addr, align);
+    uintptr_t from = addr > run->addr ? addr : run->addr;
+    uintptr_t to = addr + bytes < span_end(run) ? addr + bytes : span_end(run);
+    if (addr < first->addr || end < addr + bytes || to < from + bytes / 2) {
+        return false;
+    }
+    while (span_end(first) <= addr) {
+        first = filing_after_locked(heap, span_end(first), run->source);
+    }
+    *tract = (struct tract){.first = first, .addr = addr};
+    return true;
+}
+
+/* A dirty run that is too short, and clean ones around it: less is touched anew than in clean runs alone. */
+static bool tract_lengthen(struct pageheap *heap, size_t bytes, size_t align, struct tract *tract)
+{
+    struct span *run = runs_smaller(&heap->dirty, NULL);
+    for (int i = 0; run != NULL && i < DIRTY_RUNS; i++) {
+        if (run->bytes >= bytes / 2 && tract_over(heap, run, bytes, align, tract)) {
+            return true;
+        }
+        run = runs_smaller(&heap->dirty, run);
+    }
+    return false;
+}
+
 static bool tract_find(struct pageheap *heap, size_t bytes, size_t align, struct tract *tract)
 {
     struct span *run = runs_find(&heap->dirty, bytes, align);
     if (run == NULL) {
+        if (tract_lengthen(heap, bytes, align, tract)) {
+            return true;
+        }
         run = runs_find(&heap->clean, bytes, align);
     }
     if (run == NULL) {

@@ -1,7 +1,8 @@
 /* Tract: free pages that serve a request. They lie in one run, or, when none serves alone, in neighbouring
  * runs of both sorts, and are found there before the OS is asked for more.
  *
- * The order is that of pageheap.h: dirty runs, clean runs, neighbours of both sorts together, the OS. The
+ * The order is that of pageheap.h: dirty runs, dirty runs of at least half the length with what is free around them, clean
+ * runs, neighbours of both sorts together, the OS. The
  * search is bounded (a constant number of runs and of neighbours of each), so it may miss what a walk of all
  * runs would find; then the heap grows. A tract is valid until the next change of the heap's runs.
  *

@@ -59,6 +59,36 @@ Test(tract, dirty_and_clean_neighbours_are_joined_before_growing)
     cr_assert_not(b.zero);
 }
 
+/* Below the dirty run there is a clean one of 1 MiB, and a longer clean one on top of the heap. */
+static void make_dirty_run(size_t bytes)
+{
+    fixture_alloc(f, &a, MIB, PAGE);
+    fixture_alloc(f, &b, bytes, PAGE);
+    fixture_alloc(f, &c, PAGE, PAGE);
+    fixture_alloc(f, &d, 16 * MIB, PAGE);
+    pageheap_free(&f->heap, &a);
+    pageheap_trim(&f->heap, SIZE_MAX);
+    pageheap_free(&f->heap, &b);
+    cr_assert(fixture_stats(f).dirty == bytes && fixture_stats(f).clean >= MIB);
+}
+
+Test(tract, a_dirty_run_is_lengthened_rather_than_a_clean_one_used)
+{
+    make_dirty_run(256 * KIB);
+    fixture_alloc(f, &b, 512 * KIB, PAGE);
+    cr_assert_eq(fixture_stats(f).reused_dirty, 256 * KIB);
+    cr_assert_eq(fixture_stats(f).dirty, 0);
+    cr_assert_eq(span_end(&b), c.addr);
+}
+
+Test(tract, a_dirty_run_that_is_less_than_half_waits_for_shorter_requests)
+{
+    make_dirty_run(256 * KIB - PAGE);
+    fixture_alloc(f, &b, 512 * KIB, PAGE);
+    cr_assert_eq(fixture_stats(f).dirty, 256 * KIB - PAGE);
+    cr_assert(b.zero);
+}
+
 Test(tract, free_memory_on_top_counts_when_growing)
 {
     fixture_alloc(f, &a, PAGE, PAGE);
