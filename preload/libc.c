@@ -89,12 +89,12 @@ HM_PUBLIC void *memalign(size_t alignment, size_t size)
 
 HM_PUBLIC void *valloc(size_t size)
 {
-    return verb_aligned(os_linux()->page_size, size);
+    return verb_aligned(os_page_size(), size);
 }
 
 HM_PUBLIC void *pvalloc(size_t size)
 {
-    size_t page = os_linux()->page_size;
+    size_t page = os_page_size();
     size_t bytes = bits_align_up(size, page);
     return bytes < size ? general_no_memory() : verb_aligned(page, bytes);
 }

@@ -39,10 +39,7 @@ static int next_trim(size_t keep)
     return next.trim != NULL ? next.trim(keep) : 0;
 }
 
-static struct process_other other = {
-    .usable = next_usable,
-    .trim = next_trim,
-};
+static struct process_other other;
 
 bool passive_valgrind_in(const char *list)
 {
@@ -75,5 +72,7 @@ const struct process_other *process_choose(void)
     other.calloc = __libc_calloc;
     other.realloc = __libc_realloc;
     other.memalign = __libc_memalign;
+    other.usable = next_usable;
+    other.trim = next_trim;
     return &other;
 }

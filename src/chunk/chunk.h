@@ -171,6 +171,6 @@ HM_INLINE bool chunk_starts_block(const struct chunk *chunk, unsigned granule)
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window);
 
 /* Panics with the broken equation; the owner's lock is held. Concurrent remote frees are allowed for. */
-void chunk_verify(const struct chunk *chunk);
+HM_COLD void chunk_verify(const struct chunk *chunk);
 
 #endif

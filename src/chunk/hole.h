@@ -52,6 +52,6 @@ void *holes_find(const struct holes *holes, unsigned granules);
 unsigned holes_length(const struct holes *holes, const void *at);
 
 /* Panics with the broken equation. `sum`, unless NULL, is set to the granules linked. */
-void holes_verify(const struct holes *holes, size_t *sum);
+HM_COLD void holes_verify(const struct holes *holes, size_t *sum);
 
 #endif

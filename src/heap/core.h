@@ -72,9 +72,9 @@ bool core_adopt(struct core *core, struct theap *heap, unsigned granules);
 
 /* Every lock, by rank, around fork. In the child the locks are reset, and all heaps but `self` (may be NULL)
  * become orphans. */
-void core_fork_prepare(struct core *core);
-void core_fork_parent(struct core *core);
-void core_fork_child(struct core *core, struct theap *self);
+HM_COLD void core_fork_prepare(struct core *core);
+HM_COLD void core_fork_parent(struct core *core);
+HM_COLD void core_fork_child(struct core *core, struct theap *self);
 
 /* Instrumented mode: bins stay empty, so that every call takes the general path. The bins of `self` (may be
  * NULL) close or open at once, those of other threads at their next refill or flush. */
@@ -85,7 +85,7 @@ void core_instrument(struct core *core, struct theap *self, bool on);
 size_t core_trim(struct core *core, struct theap *self, size_t keep);
 
 /* All verifiers of all layers. `self` as above. */
-void core_verify(struct core *core, struct theap *self);
+HM_COLD void core_verify(struct core *core, struct theap *self);
 
 /* Remembers the address of a freed large block / says whether it is among the last ones remembered. */
 void core_note_freed(struct core *core, uintptr_t addr);

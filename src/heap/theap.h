@@ -176,6 +176,6 @@ void theap_sweep_locked(struct theap *heap, struct chunk *chunk);
 void theap_sweep_all_locked(struct theap *heap);
 
 /* Panics with the broken equation. Takes the lock. */
-void theap_verify(struct theap *heap);
+HM_COLD void theap_verify(struct theap *heap);
 
 #endif

@@ -164,29 +164,35 @@ static uint64_t linux_now_ms(const struct os *os)
         .now_ms = linux_now_ms,                                                                              \
     }
 
-static struct os linux_os = LINUX_OS(linux_move_break);
-static struct os beside_os = LINUX_OS(beside_move_break);
+static const struct os linux_calls = LINUX_OS(linux_move_break);
+static const struct os beside_calls = LINUX_OS(beside_move_break);
+static struct os linux_os;
+static struct os beside_os;
 
-/* Threads that race here agree on one write, which others' plain reads of page_size come after. */
-static const struct os *with_page_size(struct os *os)
+size_t os_page_size(void)
 {
-    if (HM_UNLIKELY(__atomic_load_n(&os->page_size, __ATOMIC_ACQUIRE) == 0)) {
-        int saved = errno;
-        size_t unknown = 0;
-        size_t page_size = getauxval(AT_PAGESZ);
-        __atomic_compare_exchange_n(&os->page_size, &unknown, page_size, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_ACQUIRE);
-        errno = saved;
+    int saved = errno;
+    size_t page_size = getauxval(AT_PAGESZ);
+    errno = saved;
+    return page_size;
+}
+
+/* At run time, as the page size is known only then: so nothing of the tables that are written is in the file (layout.ld). */
+static const struct os *fill(struct os *os, const struct os *calls)
+{
+    if (HM_UNLIKELY(os->page_size == 0)) {
+        *os = *calls;
+        os->page_size = os_page_size();
     }
     return os;
 }
 
 const struct os *os_linux(void)
 {
-    return with_page_size(&linux_os);
+    return fill(&linux_os, &linux_calls);
 }
 
 const struct os *os_linux_beside(void)
 {
-    return with_page_size(&beside_os);
+    return fill(&beside_os, &beside_calls);
 }

@@ -33,7 +33,11 @@ struct os {
     void *context;
 };
 
-/* The kernel's page size and Linux's calls. Reads the page size once; safe before any constructor has run. */
+/* The kernel's page size, asked for anew each time. Keeps errno. */
+size_t os_page_size(void);
+
+/* The kernel's page size and Linux's calls; safe before any constructor has run. The first call fills the table: until it
+ * returns no other thread may call. */
 const struct os *os_linux(void);
 
 /* The same for a process whose malloc is another allocator that moves the break, too: libc's sbrk is not made for two

@@ -157,6 +157,6 @@ void pageheap_options_set(struct pageheap *heap, const struct pageheap_options *
 void pageheap_stats_get(struct pageheap *heap, struct pageheap_stats *stats);
 
 /* Panics with the broken equation. Linear in the number of runs. */
-void pageheap_verify(struct pageheap *heap);
+HM_COLD void pageheap_verify(struct pageheap *heap);
 
 #endif

@@ -72,6 +72,6 @@ HM_INLINE struct span *pagemap_get(struct pagemap *map, uintptr_t addr)
 /* The span that contains `addr`, by walking back over the map; NULL if none. Slow: for diagnoses. Finds pages
  * of spans from the page heap only up to 4 MiB behind their start; own mappings are looked up by
  * mapping_find. */
-struct span *pagemap_find(struct pagemap *map, uintptr_t addr);
+HM_COLD struct span *pagemap_find(struct pagemap *map, uintptr_t addr);
 
 #endif

@@ -38,6 +38,6 @@ struct span *runs_find(const struct runs *runs, size_t bytes, size_t align);
 struct span *runs_smaller(const struct runs *runs, const struct span *run);
 
 /* Panics with the broken invariant. Linear in the number of runs. */
-void runs_verify(const struct runs *runs);
+HM_COLD void runs_verify(const struct runs *runs);
 
 #endif

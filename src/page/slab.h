@@ -48,6 +48,6 @@ void *slab_get(struct slab_pool *pool, struct slab **slab);
 void slab_put(struct slab_pool *pool, struct slab *slab, void *object, size_t keep);
 
 /* Panics with the broken equation. */
-void slab_pool_verify(struct slab_pool *pool);
+HM_COLD void slab_pool_verify(struct slab_pool *pool);
 
 #endif

@@ -16,7 +16,7 @@ const char *environment_get(const char *name, char *buf, size_t cap);
 
 /* The same from a file of zero-terminated NAME=VALUE strings, such as /proc/self/environ. False: not in it,
  * or it can't be read. */
-bool environment_read(const char *path, const char *name, char *buf, size_t cap);
+HM_COLD bool environment_read(const char *path, const char *name, char *buf, size_t cap);
 
 /* True when the kernel started the program with more rights than its caller's: then the environment is the
  * caller's, not to be trusted. */

@@ -27,7 +27,7 @@ static struct {
     struct growing_env env;
 } movables;
 
-static struct lock lock = {.rank = LOCK_RANK_MOVABLE_LIST};
+static struct lock lock = LOCK_STATIC(LOCK_RANK_MOVABLE_LIST);
 
 /* Set once all of the above is in place; `chosen` is read without the lock. */
 static _Atomic bool ready;

@@ -189,23 +189,6 @@ static void apply_item(struct options *options, const char *item, bool cut, void
     report(buf);
 }
 
-void options_default(struct options *options)
-{
-    *options = (struct options){
-        .core =
-            {
-                .pages =
-                    {
-                        .decay_ms = 1000,
-                        .dirty_floor = (size_t)1 << 20,
-                        .trim_bytes = (size_t)128 << 10,
-                        .use_break = true,
-                    },
-                .own_mapping_bytes = (size_t)16 << 20,
-            },
-    };
-}
-
 void options_parse(struct options *options, const char *conf, void (*report)(const char *line))
 {
     report = report == NULL ? warn_line : report;

@@ -27,10 +27,25 @@ struct options {
     char stats_file[OPTIONS_PATH_MAX]; /* empty: stderr */
 };
 
-void options_default(struct options *options);
+HM_INLINE void options_default(struct options *options)
+{
+    *options = (struct options){
+        .core =
+            {
+                .pages =
+                    {
+                        .decay_ms = 1000,
+                        .dirty_floor = (size_t)1 << 20,
+                        .trim_bytes = (size_t)128 << 10,
+                        .use_break = true,
+                    },
+                .own_mapping_bytes = (size_t)16 << 20,
+            },
+    };
+}
 
 /* Applies `conf` (may be NULL) on top. `report` is called with one line for each thing that is wrong; NULL:
  * warn(). */
-void options_parse(struct options *options, const char *conf, void (*report)(const char *line));
+HM_COLD void options_parse(struct options *options, const char *conf, void (*report)(const char *line));
 
 #endif

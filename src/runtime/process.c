@@ -30,8 +30,9 @@ static void read_options(void)
 {
     char buf[CONF_BYTES];
     options_default(&process_options);
-    if (!environment_untrusted()) {
-        options_parse(&process_options, environment_get("HMALLOC_CONF", buf, sizeof(buf)), NULL);
+    const char *conf = environment_untrusted() ? NULL : environment_get("HMALLOC_CONF", buf, sizeof(buf));
+    if (conf != NULL) {
+        options_parse(&process_options, conf, NULL);
     }
 }
 
