@@ -12,7 +12,9 @@
  *
  * Unless said otherwise, functions may be called from any thread at any time, not from signal handlers. Sizes are in bytes.
  * Exhaustion: false, NULL or 0 with errno ENOMEM, and the heap as it was. Misuse marked fatal writes one line that begins with
- * "hmalloc: " to stderr and aborts. No standard covers these functions. */
+ * "hmalloc: " to stderr and aborts. So does a heap that was destroyed, until its memory is used again, or a pointer to something else; but
+ * hm_handle_alloc, hm_handle_free, hm_pin, hm_unpin and read sections are too short to notice the latter. No standard covers these
+ * functions. */
 #ifndef HMALLOC_HANDLE_H
 #define HMALLOC_HANDLE_H
 
@@ -151,8 +153,8 @@ struct hm_front {
     uint32_t limit; /* lower halves of handles, which count in 8 bytes, are below; it only grows */
 };
 
-/* The block's address for reading, inside a read section; NULL for a stale or foreign handle (0 included). Writing
- * needs a pin. `heap` isn't NULL. */
+/* The block's address for reading, inside a read section; NULL for a stale or foreign handle (0 included), or a heap that was
+ * destroyed. Writing needs a pin. `heap` isn't NULL. */
 static inline void *hm_deref(const hm_heap *heap, hm_handle handle)
 {
     const struct hm_front *front = (const struct hm_front *)(const void *)heap;

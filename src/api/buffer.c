@@ -23,7 +23,7 @@ HM_PUBLIC hm_heap *hm_buffer_create(void *buffer, size_t bytes, void *control, s
 HM_PUBLIC bool hm_buffer_block_at(hm_heap *heap, size_t position, struct hm_buffer_block *block)
 {
     struct buffer_block found;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap == NULL || !buffer_is(heap)) {
         return heap != NULL && outcome(MOVABLE_INVALID);
     }

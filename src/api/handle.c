@@ -16,16 +16,16 @@ static bool or_die(struct hm_heap *heap, hm_handle handle, enum movable_result r
     return outcome(result);
 }
 
-static hm_handle alloc(struct hm_heap *heap, size_t size, bool zero)
+static hm_handle alloc(struct hm_heap *heap, size_t size, bool zero, const char *function)
 {
     hm_handle handle = 0;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, function);
     return heap != NULL && outcome(heap->kind->alloc(heap, size, zero, &handle)) ? handle : 0;
 }
 
 static HM_NOINLINE hm_handle alloc_general(struct hm_heap *heap, size_t size)
 {
-    return alloc(heap, size, false);
+    return alloc(heap, size, false, "hm_handle_alloc");
 }
 
 HM_PUBLIC hm_handle hm_handle_alloc(hm_heap *heap, size_t size)
@@ -41,7 +41,7 @@ HM_PUBLIC hm_handle hm_handle_calloc(hm_heap *heap, size_t count, size_t size)
         errno = ENOMEM;
         return 0;
     }
-    return alloc(heap, bytes, true);
+    return alloc(heap, bytes, true, __func__);
 }
 
 static HM_NOINLINE bool free_general(struct hm_heap *heap, hm_handle handle)
@@ -49,7 +49,7 @@ static HM_NOINLINE bool free_general(struct hm_heap *heap, hm_handle handle)
     if (handle == 0) {
         return true;
     }
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, "hm_handle_free");
     return heap != NULL && or_die(heap, handle, heap->kind->free(heap, handle), "hm_handle_free");
 }
 
@@ -61,27 +61,27 @@ HM_PUBLIC bool hm_handle_free(hm_heap *heap, hm_handle handle)
 
 HM_PUBLIC bool hm_handle_resize(hm_heap *heap, hm_handle handle, size_t size)
 {
-    heap = outcome_heap(heap);
-    return heap != NULL && or_die(heap, handle, heap->kind->resize(heap, handle, size), "hm_handle_resize");
+    heap = outcome_heap(heap, __func__);
+    return heap != NULL && or_die(heap, handle, heap->kind->resize(heap, handle, size), __func__);
 }
 
 HM_PUBLIC size_t hm_handle_size(hm_heap *heap, hm_handle handle)
 {
     size_t size = 0;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     return heap != NULL && outcome(heap->kind->size(heap, handle, &size)) ? size : 0;
 }
 
 HM_PUBLIC bool hm_handle_valid(hm_heap *heap, hm_handle handle)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL && heap_has(heap, handle) &&
            entry_is_of(entry_word(heap_entry(heap, handle)), handle);
 }
 
 HM_PUBLIC bool hm_handle_tag(hm_heap *heap, hm_handle handle, const char *name)
 {
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     return heap != NULL && outcome(heap->kind->tag(heap, handle, name));
 }
 
@@ -96,7 +96,7 @@ static void *address_of(struct mentry *entry, uint64_t word)
 
 static HM_NOINLINE void *pin_general(struct hm_heap *heap, hm_handle handle)
 {
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, "hm_pin");
     if (heap == NULL) {
         return NULL;
     }
@@ -138,7 +138,7 @@ HM_PUBLIC void *hm_pin(hm_heap *heap, hm_handle handle)
 
 static HM_NOINLINE void unpin_general(struct hm_heap *heap, hm_handle handle)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, "hm_unpin");
     if (heap == NULL || !heap_has(heap, handle)) {
         outcome_bad_handle(heap, handle, "hm_unpin");
     }
@@ -167,19 +167,19 @@ HM_PUBLIC void hm_unpin(hm_heap *heap, hm_handle handle)
 HM_PUBLIC void *hm_pin_tagged(hm_heap *heap, hm_handle handle, const char *name)
 {
     void *address = NULL;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     return heap != NULL && outcome(heap->kind->pin_tagged(heap, handle, name, &address)) ? address : NULL;
 }
 
 HM_PUBLIC void hm_unpin_tagged(hm_heap *heap, hm_handle handle, const char *name)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     enum movable_result result = heap == NULL ? MOVABLE_STALE : heap->kind->unpin_tagged(heap, handle, name);
     if (result == MOVABLE_STALE && !hm_handle_valid(heap, handle)) {
-        outcome_bad_handle(heap, handle, "hm_unpin_tagged");
+        outcome_bad_handle(heap, handle, __func__);
     }
     if (result != MOVABLE_OK) {
-        outcome_not_pinned(heap, handle, NULL, "hm_unpin_tagged");
+        outcome_not_pinned(heap, handle, NULL, __func__);
     }
 }
 
@@ -187,7 +187,7 @@ HM_PUBLIC void hm_unpin_tagged(hm_heap *heap, hm_handle handle, const char *name
 
 HM_PUBLIC hm_handle32 hm_handle_compact(hm_heap *heap, hm_handle handle)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap == NULL || !hm_handle_valid(heap, handle)) {
         return 0;
     }
@@ -197,7 +197,7 @@ HM_PUBLIC hm_handle32 hm_handle_compact(hm_heap *heap, hm_handle handle)
 
 HM_PUBLIC hm_handle hm_handle_expand(hm_heap *heap, hm_handle32 compact)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap == NULL || (compact & COMPACT_INDEX) == 0) {
         return 0;
     }
@@ -206,11 +206,11 @@ HM_PUBLIC hm_handle hm_handle_expand(hm_heap *heap, hm_handle32 compact)
     return same ? handle : 0;
 }
 
-/* Read sections */
+/* Read sections. Entering and leaving look at nothing but the kind: a destroyed heap has one of its own. */
 
 HM_PUBLIC void hm_read_enter(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = HM_LIKELY(heap != NULL) ? heap : movables_default();
     if (heap != NULL) {
         heap->kind->read_enter(heap);
     }
@@ -218,7 +218,7 @@ HM_PUBLIC void hm_read_enter(hm_heap *heap)
 
 HM_PUBLIC void hm_read_leave(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = HM_LIKELY(heap != NULL) ? heap : movables_default();
     if (heap != NULL) {
         heap->kind->read_leave(heap);
     }
@@ -226,7 +226,7 @@ HM_PUBLIC void hm_read_leave(hm_heap *heap)
 
 HM_PUBLIC void hm_read_synchronize(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap != NULL) {
         heap->kind->read_synchronize(heap);
     }

@@ -58,29 +58,29 @@ HM_PUBLIC hm_heap *hm_movable_create_in(void *buffer, size_t bytes, const struct
 HM_PUBLIC void hm_movable_destroy(hm_heap *heap)
 {
     if (heap != NULL) {
-        movables_destroy(heap);
+        movables_destroy(outcome_heap(heap, __func__));
     }
 }
 
 HM_PUBLIC bool hm_movable_reset(hm_heap *heap)
 {
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     return heap != NULL && outcome(heap->kind->reset(heap));
 }
 
 HM_PUBLIC hm_heap *hm_movable_default(void)
 {
-    return outcome_heap(NULL);
+    return outcome_heap(NULL, __func__);
 }
 
 HM_PUBLIC void hm_movable_set_default(hm_heap *heap)
 {
-    movables_choose(heap);
+    movables_choose(heap != NULL ? outcome_heap(heap, __func__) : NULL);
 }
 
 HM_PUBLIC struct hm_compact_result hm_compact(hm_heap *heap, struct hm_budget budget)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL ? heap->kind->compact(heap, budget, true) : (struct hm_compact_result){.done = true};
 }
 
@@ -104,7 +104,7 @@ HM_PUBLIC bool hm_compactor_start(hm_heap *heap, const struct hm_compactor_optio
         all = *options;
     }
     compactor_complete(&all);
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap == NULL) {
         return false;
     }
@@ -123,7 +123,7 @@ HM_PUBLIC bool hm_compactor_start(hm_heap *heap, const struct hm_compactor_optio
 
 HM_PUBLIC void hm_compactor_stop(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap != NULL) {
         compactor_stop(heap);
     }
@@ -135,7 +135,7 @@ HM_PUBLIC bool hm_movable_stats_get(hm_heap *heap, struct hm_movable_stats *stat
     if (size == 0) {
         return outcome(MOVABLE_INVALID);
     }
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap == NULL) {
         return false;
     }
@@ -148,7 +148,7 @@ HM_PUBLIC bool hm_movable_stats_get(hm_heap *heap, struct hm_movable_stats *stat
 
 HM_PUBLIC bool hm_movable_dump(hm_heap *heap, int fd, enum hm_dump format)
 {
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap == NULL) {
         return false;
     }
@@ -160,13 +160,13 @@ HM_PUBLIC bool hm_movable_dump(hm_heap *heap, int fd, enum hm_dump format)
 
 HM_PUBLIC size_t hm_pin_report(hm_heap *heap, struct hm_pin_info *pins, size_t max)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL && heap->kind->pin_report != NULL ? heap->kind->pin_report(heap, pins, max) : 0;
 }
 
 HM_PUBLIC void hm_movable_verify(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap != NULL) {
         heap->kind->verify(heap);
     }

@@ -16,10 +16,23 @@ HM_INLINE bool outcome(enum movable_result result)
     return HM_LIKELY(result == MOVABLE_OK) || outcome_fails(result);
 }
 
-/* The heap that the argument stands for; NULL with ENOMEM if there is none. */
-HM_INLINE struct hm_heap *outcome_heap(struct hm_heap *heap)
+/* The heap that the public function's argument stands for; NULL if it stands for the default heap, and none can be made. Fatal: no
+ * heap, or one that was destroyed. */
+HM_INLINE struct hm_heap *outcome_heap_or_none(struct hm_heap *heap, const char *function)
 {
-    heap = movables_of(heap);
+    if (heap == NULL) {
+        return movables_default();
+    }
+    if (HM_UNLIKELY(!heap_is_open(heap))) {
+        heap_bad(heap, function);
+    }
+    return heap;
+}
+
+/* The same, and ENOMEM. */
+HM_INLINE struct hm_heap *outcome_heap(struct hm_heap *heap, const char *function)
+{
+    heap = outcome_heap_or_none(heap, function);
     if (HM_UNLIKELY(heap == NULL)) {
         errno = ENOMEM;
     }

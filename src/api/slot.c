@@ -51,7 +51,7 @@ static bool has_block(struct hm_heap *heap, const void *slot)
 
 HM_PUBLIC bool hm_slot_alloc(hm_heap *heap, void *slot, size_t size)
 {
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     return heap != NULL && outcome(heap->kind->slot_alloc(heap, slot, size));
 }
 
@@ -60,7 +60,7 @@ HM_PUBLIC bool hm_slot_alloc_array(hm_heap *heap, void *slots, size_t count, siz
 {
     char *slot = slots;
     enum movable_result result = MOVABLE_OK;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap != NULL && count > PTRDIFF_MAX / sizeof(void *)) {
         return outcome(MOVABLE_NO_MEMORY);
     }
@@ -83,8 +83,8 @@ HM_PUBLIC bool hm_slot_alloc_array(hm_heap *heap, void *slots, size_t count, siz
 HM_PUBLIC bool hm_slot_free(hm_heap *heap, void *slot)
 {
     hm_handle handle;
-    heap = outcome_heap(heap);
-    if (heap == NULL || !find_or_die(heap, slot, &handle, "hm_slot_free")) {
+    heap = outcome_heap(heap, __func__);
+    if (heap == NULL || !find_or_die(heap, slot, &handle, __func__)) {
         return false;
     }
     return handle == 0 || outcome(heap->kind->free(heap, handle));
@@ -93,8 +93,8 @@ HM_PUBLIC bool hm_slot_free(hm_heap *heap, void *slot)
 HM_PUBLIC bool hm_slot_resize(hm_heap *heap, void *slot, size_t size)
 {
     hm_handle handle;
-    heap = outcome_heap(heap);
-    if (heap == NULL || !find_or_die(heap, slot, &handle, "hm_slot_resize")) {
+    heap = outcome_heap(heap, __func__);
+    if (heap == NULL || !find_or_die(heap, slot, &handle, __func__)) {
         return false;
     }
     return outcome(handle == 0 ? heap->kind->slot_alloc(heap, slot, size)
@@ -104,8 +104,8 @@ HM_PUBLIC bool hm_slot_resize(hm_heap *heap, void *slot, size_t size)
 HM_PUBLIC bool hm_slot_move(hm_heap *heap, void *from, void *to)
 {
     hm_handle handle;
-    heap = outcome_heap(heap);
-    if (heap == NULL || !find_or_die(heap, from, &handle, "hm_slot_move")) {
+    heap = outcome_heap(heap, __func__);
+    if (heap == NULL || !find_or_die(heap, from, &handle, __func__)) {
         return false;
     }
     if (!is_slot(heap, to) || has_block(heap, to)) {
@@ -122,20 +122,20 @@ HM_PUBLIC size_t hm_slot_size(hm_heap *heap, const void *slot)
 {
     hm_handle handle;
     size_t size = 0;
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     bool found = heap != NULL && find(heap, slot, &handle) == MOVABLE_OK && handle != 0;
     return found && heap->kind->size(heap, handle, &size) == MOVABLE_OK ? size : 0;
 }
 
 HM_PUBLIC bool hm_slot_valid(hm_heap *heap, const void *slot)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL && has_block(heap, slot);
 }
 
 HM_PUBLIC void *hm_slot_of(hm_heap *heap, const void *address)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL && address != NULL ? heap->kind->slot_of(heap, address) : NULL;
 }
 
@@ -143,7 +143,7 @@ HM_PUBLIC void *hm_slot_of(hm_heap *heap, const void *address)
 HM_PUBLIC void *hm_slot_pin(hm_heap *heap, const void *slot)
 {
     hm_handle handle;
-    heap = outcome_heap(heap);
+    heap = outcome_heap(heap, __func__);
     if (heap == NULL) {
         return NULL;
     }
@@ -158,17 +158,17 @@ HM_PUBLIC void *hm_slot_pin(hm_heap *heap, const void *slot)
 HM_PUBLIC void hm_slot_unpin(hm_heap *heap, const void *slot)
 {
     hm_handle handle = 0;
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     if (heap == NULL || !is_slot(heap, slot) || find(heap, slot, &handle) != MOVABLE_OK || handle == 0) {
-        outcome_bad_slot(heap, slot, "hm_slot_unpin");
+        outcome_bad_slot(heap, slot, __func__);
     }
     if (entry_unpin(heap_entry(heap, handle), handle) != ENTRY_OK) {
-        outcome_not_pinned(heap, handle, slot, "hm_slot_unpin");
+        outcome_not_pinned(heap, handle, slot, __func__);
     }
 }
 
 HM_PUBLIC size_t hm_slot_check(hm_heap *heap)
 {
-    heap = movables_of(heap);
+    heap = outcome_heap_or_none(heap, __func__);
     return heap != NULL ? heap->kind->slot_check(heap) : 0;
 }

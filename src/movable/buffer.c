@@ -198,6 +198,7 @@ static void do_destroy(struct hm_heap *heap)
     struct buffer *b = buffer_acquire(heap);
     drop_blocks(b);
     buffer_release(b);
+    heap_close(heap);
 }
 
 static void do_fork_prepare(struct hm_heap *heap)
@@ -310,6 +311,7 @@ struct hm_heap *buffer_create(void *memory, size_t bytes, uint32_t number,
     b->base = control + (base - start);
     b->room = end - base;
     b->limit = UINT32_MAX;
+    heap_open(&b->heap);
     return &b->heap;
 }
 
@@ -325,5 +327,6 @@ struct hm_heap *buffer_create_outside(void *memory, size_t bytes, void *control,
     b->base = memory;
     b->room = bytes;
     b->limit = count;
+    heap_open(&b->heap);
     return &b->heap;
 }

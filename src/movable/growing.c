@@ -374,5 +374,6 @@ struct hm_heap *growing_create(struct growing_env *env, uint32_t number,
     growing->heap.options = *options;
     growing->heap.compactor = NULL;
     list_init(&growing->heap.in_process);
+    heap_open(&growing->heap);
     return &growing->heap;
 }

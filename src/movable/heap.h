@@ -98,10 +98,33 @@ struct hm_heap {
     struct hm_movable_options options;
     struct list in_process; /* runtime/movables.c */
     void *compactor;        /* its background thread, owned by runtime/compactor.c */
+    uint64_t seal;          /* a magic word and the heap's own address, from heap_open() to heap_close() */
 };
 
 static_assert(offsetof(struct hm_heap, table) == offsetof(struct hm_front, table), "hm_deref reads heaps");
 static_assert(offsetof(struct hm_heap, limit) == offsetof(struct hm_front, limit), "hm_deref reads heaps");
+
+/* What a public function is given may be anything. The seal tells a heap from other memory, from a copy of itself and from what it was
+ * before it was destroyed. Functions that go through `kind` at once do without: a closed heap's kind says that it is one. And a closed
+ * heap has no limit, so no handle is looked up in it. */
+#define HEAP_SEAL UINT64_C(0xa5686d2d68656170)
+
+HM_INLINE bool heap_is_open(const struct hm_heap *heap)
+{
+    return (uintptr_t)heap % sizeof(void *) == 0 && heap->seal == (HEAP_SEAL ^ (uintptr_t)heap);
+}
+
+/* As the last act of making it. */
+HM_INLINE void heap_open(struct hm_heap *heap)
+{
+    heap->seal = HEAP_SEAL ^ (uintptr_t)heap;
+}
+
+/* As the last act of destroying it; the memory may be given back after that. */
+void heap_close(struct hm_heap *heap);
+
+/* For a heap that isn't open: "function of heap ...", and what is wrong with it. */
+_Noreturn HM_COLD void heap_bad(const struct hm_heap *heap, const char *function);
 
 /* To be asked before a handle of unknown origin is looked up. */
 HM_INLINE bool heap_has(const struct hm_heap *heap, hm_handle handle)

@@ -143,5 +143,6 @@ void growing_destroy(struct hm_heap *heap)
     mchunks_destroy(&growing->chunks);
     pins_destroy(&growing->pins);
     mtable_destroy(&growing->table);
+    heap_close(heap);
     meta_pool_put(&env->heaps, growing);
 }

@@ -30,11 +30,6 @@ struct hm_heap *movables_default(void);
 /* NULL: the process's own again. */
 void movables_choose(struct hm_heap *heap);
 
-HM_INLINE struct hm_heap *movables_of(struct hm_heap *heap)
-{
-    return HM_LIKELY(heap != NULL) ? heap : movables_default();
-}
-
 /* Calls `act` for each heap, with the list's lock held. */
 void movables_each(void (*act)(struct hm_heap *heap, void *context), void *context);
 
