@@ -46,5 +46,5 @@ size_t os_resident(void)
     parse_number(&at, end);
     size_t resident = parse_number(&at, end);
     size_t shared = parse_number(&at, end);
-    return resident > shared ? (resident - shared) * os_linux()->page_size : 0;
+    return resident > shared ? (resident - shared) * os_page_size() : 0;
 }
