@@ -115,13 +115,14 @@ void *hm_pin(hm_heap *heap, hm_handle handle);
 void hm_unpin(hm_heap *heap, hm_handle handle);
 
 /* A pin with a name, which the reports show with its age; `name` stays the caller's and must live until the pin is undone by
- * hm_unpin_tagged with the same name. Slower than hm_pin: takes a lock. NULL with ENOMEM when the record can't be kept. Heaps that
- * grow only (else NULL with ENOTSUP). */
+ * hm_unpin_tagged with the same name. Slower than hm_pin: takes a lock. NULL with ENOMEM when the record can't be kept; with ENOTSUP in
+ * a buffer, where records would take blocks' room at the very time that pins make it scarce. Its dump shows which blocks are
+ * pinned, and how often. */
 void *hm_pin_tagged(hm_heap *heap, hm_handle handle, const char *name);
 void hm_unpin_tagged(hm_heap *heap, hm_handle handle, const char *name);
 
 /* Names the block in reports and dumps; the string is copied (at most 31 bytes), and one heap knows at most 255 different
- * names. NULL takes the name away. False with ESTALE, ENOMEM, or ENOTSUP in a buffer. */
+ * names. NULL takes the name away. False with ESTALE, ENOMEM, or ENOTSUP in a buffer, which has no room for names. */
 bool hm_handle_tag(hm_heap *heap, hm_handle handle, const char *name);
 
 /* 32-bit names, for data structures that store many handles. They keep 5 bits of the generation and 27 of the index: a stale one
