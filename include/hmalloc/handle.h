@@ -136,7 +136,8 @@ hm_handle hm_handle_expand(hm_heap *heap, hm_handle32 compact);
 
 /* Between these two, addresses from hm_deref stay readable: blocks may move meanwhile, but their old places aren't reused. Nests.
  * Sections must be short: memory that is to be given back waits for them. A thread must not compact, resize the heap's blocks, reset
- * or destroy inside of one of its own sections. Cost: one store and a fence each. */
+ * or destroy inside of one of its own sections. Cost: one store and a fence each. Fatal: a leave without an enter of the thread (in a
+ * buffer, which only counts sections: of any thread). */
 void hm_read_enter(hm_heap *heap);
 void hm_read_leave(hm_heap *heap);
 

@@ -107,12 +107,21 @@ static void do_read_enter(struct hm_heap *heap)
     }
 }
 
-/* In a child of fork there are none, whatever their threads believe. */
+/* One less, or false if there is none. */
+static bool count_down(_Atomic uint32_t *count)
+{
+    uint32_t old = atomic_load_explicit(count, memory_order_relaxed);
+    while (old > 0 && !atomic_compare_exchange_weak(count, &old, old - 1)) {
+    }
+    return old > 0;
+}
+
+/* In a child of fork there are none, whatever its thread believes. */
 static void do_read_leave(struct hm_heap *heap)
 {
     struct buffer *b = buffer_of(heap);
-    uint32_t readers = atomic_load_explicit(&b->readers, memory_order_relaxed);
-    while (readers > 0 && !atomic_compare_exchange_weak(&b->readers, &readers, readers - 1)) {
+    if (HM_UNLIKELY(!count_down(&b->readers) && !count_down(&b->orphans))) {
+        heap_no_section(heap);
     }
 }
 
@@ -217,7 +226,7 @@ static void do_fork_child(struct hm_heap *heap)
     if ((heap->options.flags & HM_MOVABLE_SINGLE_OWNER) == 0) {
         lock_reset(&b->lock);
     }
-    atomic_store(&b->readers, 0);
+    atomic_fetch_add(&b->orphans, atomic_exchange(&b->readers, 0));
     b->kept = 0;
 }
 

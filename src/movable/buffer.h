@@ -66,6 +66,7 @@ struct buffer {
     _Atomic bool sliding;     /* sections can't be opened */
     bool warned;              /* of a lost slot */
     uint32_t moved_blocks;
+    _Atomic uint32_t orphans; /* sections that were open when this process was forked and haven't been left */
     uint64_t moved_bytes;
     uint64_t released_bytes;
     uint32_t steps;

@@ -153,6 +153,18 @@ static void read_enter(struct hm_heap *heap)
     }
 }
 
+/* A thread past its end, whose record was given back for good, may have been in a section then. */
+HM_COLD static void leave_crowd(const struct hm_heap *heap, struct readers *readers,
+                                const struct reader *reader)
+{
+    if (own_crowd > 0) {
+        readers_leave_crowd(readers);
+        own_crowd--;
+    } else if (reader != NULL) {
+        heap_no_section(heap);
+    }
+}
+
 static void read_leave(struct hm_heap *heap)
 {
     struct growing_env *env = growing_of(heap)->env;
@@ -160,8 +172,7 @@ static void read_leave(struct hm_heap *heap)
     if (HM_LIKELY(readers_inside(reader))) {
         readers_leave(reader);
     } else {
-        readers_leave_crowd(env->readers);
-        own_crowd -= own_crowd > 0 ? 1 : 0;
+        leave_crowd(heap, env->readers, reader);
     }
 }
 

@@ -52,3 +52,13 @@ void heap_bad(const struct hm_heap *heap, const char *function)
     }
     panic("%s of heap %p: there is no movable heap", function, (const void *)heap);
 }
+
+const char *heap_name(const struct hm_heap *heap)
+{
+    return heap->options.name != NULL ? heap->options.name : "unnamed";
+}
+
+void heap_no_section(const struct hm_heap *heap)
+{
+    panic("hm_read_leave in heap %u (%s): no read section is open", heap->number, heap_name(heap));
+}

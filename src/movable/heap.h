@@ -126,6 +126,12 @@ void heap_close(struct hm_heap *heap);
 /* For a heap that isn't open: "function of heap ...", and what is wrong with it. */
 _Noreturn HM_COLD void heap_bad(const struct hm_heap *heap, const char *function);
 
+/* What lines about misuse call the heap. */
+const char *heap_name(const struct hm_heap *heap);
+
+/* For who leaves a read section that wasn't entered. */
+_Noreturn HM_COLD void heap_no_section(const struct hm_heap *heap);
+
 /* To be asked before a handle of unknown origin is looked up. */
 HM_INLINE bool heap_has(const struct hm_heap *heap, hm_handle handle)
 {

@@ -222,8 +222,34 @@ Test(buffer, synchronize_waits_for_sections)
     heap->kind->read_synchronize(heap);
     cr_assert_eq(atomic_load(&buffer_of(heap)->readers), 0);
     pthread_join(thread, NULL);
-    heap->kind->read_leave(heap);
+}
+
+static void leave(void *heap)
+{
+    buffer_of(heap)->heap.kind->read_leave(heap);
+}
+
+Test(buffer, a_section_is_left_as_often_as_entered)
+{
+    struct hm_heap *heap = fixture_heap(4096, NULL);
+    heap->kind->read_enter(heap);
+    heap->kind->read_enter(heap);
+    leave(heap);
+    leave(heap);
+    assert_panic(leave, heap, "hm_read_leave in heap ");
+    /* What was open at a fork isn't any more, and may be left all the same. */
+    heap->kind->read_enter(heap);
+    heap->kind->read_enter(heap);
+    heap->kind->fork_prepare(heap);
+    heap->kind->fork_child(heap);
     cr_assert_eq(atomic_load(&buffer_of(heap)->readers), 0);
+    heap->kind->read_enter(heap);
+    leave(heap);
+    leave(heap);
+    heap->kind->fork_prepare(heap);
+    heap->kind->fork_child(heap);
+    leave(heap);
+    assert_panic(leave, heap, "no read section is open");
 }
 
 Test(buffer, the_child_of_fork_has_no_sections_and_no_lock_held)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "support/assert_panic.h"
 #include "support/growing_fixture.h"
 
 static struct growing_fixture fixture;
@@ -144,6 +145,56 @@ Test(growing, a_thread_without_a_record_waits_for_others_only, .timeout = 20)
     heap->kind->read_leave(heap);
     heap->kind->read_synchronize(heap);
     heap->kind->read_leave(heap);
+    cr_assert_eq(atomic_load(&fixture.readers.crowd), 0);
+}
+
+static void leave(void *unused)
+{
+    (void)unused;
+    heap->kind->read_leave(heap);
+}
+
+Test(growing, a_section_is_left_as_often_as_entered)
+{
+    assert_panic(leave, NULL, "hm_read_leave in heap 7 (unnamed): no read section is open");
+    heap->kind->read_enter(heap);
+    heap->kind->read_enter(heap);
+    leave(NULL);
+    leave(NULL);
+    assert_panic(leave, NULL, "hm_read_leave in heap 7 (unnamed): no read section is open");
+}
+
+Test(growing, sections_are_left_where_they_were_counted)
+{
+    fixture.env.reader = no_reader;
+    heap->kind->read_enter(heap);
+    heap->kind->read_enter(heap);
+    fixture.env.reader = growing_fixture_self;
+    heap->kind->read_enter(heap);
+    leave(NULL);
+    leave(NULL);
+    cr_assert_eq(atomic_load(&fixture.readers.crowd), 1);
+    /* In a child of fork there is no crowd, but its thread may leave it. */
+    readers_fork_child(&fixture.readers, growing_fixture_self());
+    leave(NULL);
+    assert_panic(leave, NULL, "no read section is open");
+}
+
+static void *leave_as_another(void *unused)
+{
+    leave(unused);
+    return NULL;
+}
+
+Test(growing, a_thread_without_a_record_leaves_no_section_of_others)
+{
+    pthread_t thread;
+    fixture.env.reader = no_reader;
+    heap->kind->read_enter(heap);
+    pthread_create(&thread, NULL, leave_as_another, NULL);
+    pthread_join(thread, NULL);
+    cr_assert_eq(atomic_load(&fixture.readers.crowd), 1);
+    leave(NULL);
     cr_assert_eq(atomic_load(&fixture.readers.crowd), 0);
 }
 
