@@ -109,6 +109,81 @@ Test(resize, what_is_cut_off_is_wiped_if_wanted)
     cr_assert(now[0] == 'x' && memcmp(now, now + 1, 296) == 0);
 }
 
+static hm_handle resized;
+static enum entry_result (*meanwhile)(struct mentry *entry, hm_handle handle);
+static enum entry_result meanwhile_result;
+
+/* While other blocks move, somebody gets hold of the one that is being resized. */
+static bool interfere(void *unused, enum hm_move what, void *from, void *to, size_t size)
+{
+    (void)unused, (void)to, (void)size;
+    if (what == HM_MOVE_ASK && meanwhile != NULL && from != hm_deref(heap, resized)) {
+        meanwhile_result = meanwhile(heap_entry(heap, resized), resized);
+        meanwhile = NULL;
+    }
+    return true;
+}
+
+static enum entry_result pin(struct mentry *entry, hm_handle handle)
+{
+    return entry_pin(entry, handle);
+}
+
+/* A heap at its limit, full of holes that are too short. Returns how many blocks stay. */
+static size_t crumble(hm_handle *handles, size_t most)
+{
+    size_t count = 0;
+    size_t left = 0;
+    while (count < most && (handles[count] = g_alloc(heap, 1000)) != 0) {
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (i % 3 == 0) {
+            left++;
+        } else {
+            cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+        }
+    }
+    return left;
+}
+
+static void lose_the_block(size_t size)
+{
+    static hm_handle handles[8000];
+    use(&(struct hm_movable_options){.max_bytes = 4 * MIB, .on_move = interfere});
+    size_t left = crumble(handles, 8000);
+    size_t held = atomic_load(&growing->chunks.held);
+    resized = handles[0];
+    g_fill(hm_deref(heap, resized), 1000, 7);
+    meanwhile = pin;
+    cr_assert_eq(resize(resized, size), MOVABLE_BUSY);
+    cr_assert_null(meanwhile, "the heap was compacted");
+    cr_assert_eq(meanwhile_result, ENTRY_OK);
+    g_unpin(heap, resized);
+    struct hm_movable_stats stats = g_stats(heap);
+    cr_assert(stats.live_blocks == left && stats.live_bytes == 1000 * left);
+    cr_assert(g_size(heap, resized) == 1000 && g_filled(hm_deref(heap, resized), 1000, 7));
+    cr_assert_leq(atomic_load(&growing->chunks.held), held);
+    cr_assert_eq(growing->larges.count, 0);
+    cr_assert_eq(atomic_load(&growing->resizing), 0);
+    heap->kind->verify(heap);
+    cr_assert_eq(resize(resized, size), MOVABLE_OK);
+    cr_assert_eq(g_stats(heap).live_bytes, 1000 * (left - 1) + size);
+    cr_assert_eq(heap->kind->reset(heap), MOVABLE_OK);
+    g_compact(heap);
+    cr_assert_eq(growing->chunks.count, 0, "no place is kept for ever");
+}
+
+Test(resize, whose_block_is_pinned_meanwhile_gives_a_small_place_back)
+{
+    lose_the_block(8000);
+}
+
+Test(resize, whose_block_is_pinned_meanwhile_gives_a_large_place_back)
+{
+    lose_the_block(200 * KIB);
+}
+
 static enum movable_result resize_to_500(hm_handle handle)
 {
     return resize(handle, 500);

@@ -84,6 +84,17 @@ Test(slot, is_found_by_the_blocks_beginning)
     cr_assert_eq(heap->kind->reset(heap), MOVABLE_OK);
 }
 
+/* The entry of a block with a handle holds an address, too: that of the block. */
+Test(slot, is_not_what_a_block_with_a_handle_begins_with)
+{
+    hm_handle handle;
+    use(NULL);
+    void **block = hm_deref(heap, g_alloc(heap, 30));
+    *block = block;
+    cr_assert_eq(heap->kind->slot_find(heap, block, &handle), MOVABLE_STALE);
+    cr_assert_null(heap->kind->slot_of(heap, block));
+}
+
 static void lose_two(void *arg)
 {
     (void)arg;
