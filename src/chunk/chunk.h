@@ -57,9 +57,10 @@ HM_INLINE uintptr_t chunk_address(const struct chunk *chunk, unsigned granule)
     return chunk->span.addr + (uintptr_t)granule * GRANULE_BYTES;
 }
 
-HM_INLINE unsigned chunk_granule(const struct chunk *chunk, uintptr_t addr)
+/* Of an address in a chunk, without a look at the descriptor. */
+HM_INLINE unsigned chunk_granule(uintptr_t addr)
 {
-    return (unsigned)((addr - chunk->span.addr) >> GRANULE_SHIFT);
+    return (unsigned)(addr % CHUNK_BYTES >> GRANULE_SHIFT);
 }
 
 /* Byte accesses. The owner's changes between user and cached race with nothing but double frees, so plain

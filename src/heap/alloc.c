@@ -30,7 +30,7 @@ HM_INLINE bool find_place(struct core *core, uintptr_t addr, struct place *place
         return false;
     }
     place->chunk = chunk;
-    place->granule = chunk_granule(chunk, addr);
+    place->granule = chunk_granule(addr);
     place->mark = &chunk->map[place->granule / 2];
     place->code = mark_load(place->mark);
     return place->code >= 1 && place->code <= CODE_LAST && code_parity(place->code) == place->granule % 2;

@@ -121,10 +121,10 @@ static bool entry_is_whole(const struct theap *heap, unsigned class, const struc
                            const struct chunk *chunk)
 {
     if (chunk == NULL || atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) != heap ||
-        entry->mark != &chunk->map[chunk_granule(chunk, (uintptr_t)entry->block) / 2]) {
+        entry->mark != &chunk->map[chunk_granule((uintptr_t)entry->block) / 2]) {
         return false;
     }
-    unsigned granule = chunk_granule(chunk, (uintptr_t)entry->block);
+    unsigned granule = chunk_granule((uintptr_t)entry->block);
     return mark_load(entry->mark) == (class_code(class, granule % 2) | CODE_CACHED);
 }
 

@@ -88,7 +88,7 @@ static bool carve_target_locked(struct theap *heap, struct chunk *chunk, unsigne
         unsigned granule = 2 * w + value % 2;
         if ((value == CODE_HOLE || value == CODE_HOLE + 1) &&
             carve_aligned(&heap->holes, chunk, granule, class, GRANULE_BYTES, out, &zero)) {
-            heap->dense_granule = chunk_granule(chunk, (uintptr_t)out->block) + class_granules(class);
+            heap->dense_granule = chunk_granule((uintptr_t)out->block) + class_granules(class);
             heap->dense_again = true;
             count_locked(heap, chunk, class);
             return true;
@@ -104,8 +104,7 @@ static bool carve_rest_locked(struct theap *heap, unsigned class, struct entry *
     const void *at = holes_find(&heap->holes, class_granules(class));
     struct chunk *chunk = at == NULL ? NULL : table_find(&heap->core->table, (uintptr_t)at);
     if (chunk == NULL || free_granules(chunk) > CHUNK_GRANULES - FULL_GRANULES ||
-        !carve_aligned(&heap->holes, chunk, chunk_granule(chunk, (uintptr_t)at), class, GRANULE_BYTES, out,
-                       &zero)) {
+        !carve_aligned(&heap->holes, chunk, chunk_granule((uintptr_t)at), class, GRANULE_BYTES, out, &zero)) {
         return false;
     }
     count_locked(heap, chunk, class);

@@ -40,7 +40,7 @@ static size_t free_bytes_around(const struct chunk *chunk, unsigned granule, uns
 
 static _Noreturn void diagnose_in_chunk(const struct chunk *chunk, const void *at, const char *verb)
 {
-    unsigned granule = chunk_granule(chunk, (uintptr_t)at);
+    unsigned granule = chunk_granule((uintptr_t)at);
     struct block block;
     if (chunk_block_at(chunk, granule, &block)) {
         bool cached = (block.code & CODE_CACHED) != 0;

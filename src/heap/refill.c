@@ -41,8 +41,8 @@ static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, s
             break;
         }
         struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
-        unsigned carved = carve_blocks(&heap->holes, chunk, chunk_granule(chunk, (uintptr_t)at), class,
-                                       want - got, out + got, zero);
+        unsigned carved = carve_blocks(&heap->holes, chunk, chunk_granule((uintptr_t)at), class, want - got,
+                                       out + got, zero);
         got += carved;
         stat_add(&heap->used, (size_t)carved * class_granules(class));
         theap_rebucket_locked(heap, chunk);
@@ -153,7 +153,7 @@ static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t alig
         void *at = i == 0 ? holes_find(&heap->holes, lengths[i]) : find_hole_locked(heap, lengths[i], false);
         if (at != NULL) {
             struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
-            unsigned granule = chunk_granule(chunk, (uintptr_t)at);
+            unsigned granule = chunk_granule((uintptr_t)at);
             if (carve_aligned(&heap->holes, chunk, granule, class, align, out, zero)) {
                 stat_add(&heap->stats.carved, 1);
                 stat_add(&heap->used, granules);

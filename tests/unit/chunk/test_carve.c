@@ -14,7 +14,7 @@ static unsigned carve(unsigned class, unsigned want, struct entry *into)
     if (at == NULL) {
         return 0;
     }
-    return carve_blocks(&holes, chunk, chunk_granule(chunk, (uintptr_t)at), class, want, into, &zero);
+    return carve_blocks(&holes, chunk, chunk_granule((uintptr_t)at), class, want, into, &zero);
 }
 
 Test(carve, each_class_fills_a_chunk)
@@ -136,7 +136,7 @@ Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
         for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 7) {
             struct entry first;
             cr_assert_eq(carve(2, 1, &first), 1);
-            unsigned granule = chunk_granule(chunk, (uintptr_t)first.block) + 3;
+            unsigned granule = chunk_granule((uintptr_t)first.block) + 3;
             cr_assert(carve_aligned(&holes, chunk, granule, class, align, out, &zero));
             cr_assert_eq((uintptr_t)out[0].block % align, 0);
             cr_assert_eq(code_class(*out[0].mark & ~CODE_CACHED), class);
@@ -201,9 +201,9 @@ Test(carve, sweep_joins_dead_blocks_of_all_sizes)
     fixture_verify();
     for (unsigned i = 0; i + 4 < count; i += 4) {
         struct block block;
-        cr_assert(chunk_block_at(chunk, chunk_granule(chunk, (uintptr_t)out[i].block), &block));
+        cr_assert(chunk_block_at(chunk, chunk_granule((uintptr_t)out[i].block), &block));
         unsigned behind = block.start + block.granules;
-        unsigned next = chunk_granule(chunk, (uintptr_t)out[i + 4].block);
+        unsigned next = chunk_granule((uintptr_t)out[i + 4].block);
         cr_assert_eq(holes_length(&holes, granule_memory(behind)), next - behind, "block %u", i);
     }
 }
@@ -228,7 +228,7 @@ Test(carve, sweep_remembers_what_it_could_not_use)
     carve_sweep(&holes, chunk);
     cr_assert_eq(chunk->swept_dead, 0);
     void *hole = holes_find(&holes, 3);
-    cr_assert_eq(carve_blocks(&holes, chunk, chunk_granule(chunk, (uintptr_t)hole), 0, 1, out, &zero), 1);
+    cr_assert_eq(carve_blocks(&holes, chunk, chunk_granule((uintptr_t)hole), 0, 1, out, &zero), 1);
     carve_sweep(&holes, chunk);
     cr_assert_eq(chunk->swept_dead, 1);
     cr_assert_eq(chunk_dead(chunk), 1);
@@ -244,7 +244,7 @@ static void reference_check(const struct entry *entries, const bool *alive, unsi
         if (!alive[i]) {
             continue;
         }
-        unsigned start = chunk_granule(chunk, (uintptr_t)entries[i].block);
+        unsigned start = chunk_granule((uintptr_t)entries[i].block);
         unsigned granules = class_granules(code_class(*entries[i].mark & ~CODE_CACHED));
         for (unsigned g = start; g < start + granules; g++) {
             cr_assert_eq(owner_of[g], 0, "two blocks share granule %u", g);

@@ -20,8 +20,8 @@ static void clear(void)
 Test(chunk, addresses_and_granules_are_inverse)
 {
     for (unsigned granule = 0; granule < CHUNK_GRANULES; granule++) {
-        cr_assert_eq(chunk_granule(chunk, chunk_address(chunk, granule)), granule);
-        cr_assert_eq(chunk_granule(chunk, chunk_address(chunk, granule) + 15), granule);
+        cr_assert_eq(chunk_granule(chunk_address(chunk, granule)), granule);
+        cr_assert_eq(chunk_granule(chunk_address(chunk, granule) + 15), granule);
     }
 }
 

@@ -61,7 +61,7 @@ static inline struct chunk *chunk_of(const void *block)
 static inline uint8_t *mark_of(const void *block)
 {
     struct chunk *chunk = chunk_of(block);
-    return &chunk->map[chunk_granule(chunk, (uintptr_t)block) / 2];
+    return &chunk->map[chunk_granule((uintptr_t)block) / 2];
 }
 
 /* 0 also when the chunk is gone. */
