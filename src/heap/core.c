@@ -62,6 +62,12 @@ void core_init(struct core *core, const struct os *os, const struct core_options
     atomic_store(&core->instrumented, options->check > 0);
 }
 
+void core_use_own(struct core *core)
+{
+    meta_give(&core->meta, core->area, sizeof(core->area));
+    pagemap_give(&core->map, &core->leaf);
+}
+
 /* Pools */
 
 struct chunk *core_chunk_get(struct core *core)

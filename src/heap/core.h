@@ -12,6 +12,7 @@
 
 #define CORE_ARRAY_SIZES 6  /* arrays of 7, 15, 31, 63, 127, 255 entries */
 #define CORE_FREED_NOTES 64 /* large blocks whose free is remembered */
+#define CORE_AREA_BYTES  ((size_t)128 << 10)
 
 struct core_options {
     struct pageheap_options pages;
@@ -29,10 +30,9 @@ struct registry {
     size_t made_count;
 };
 
-/* The large tables come first, so that what every process touches lies close together. */
+/* Mostly untouched memory, in an order that keeps what a small process touches on few pages: the members that are no tables;
+ * metadata; where the page map's ends and the chunk table begins. */
 struct core {
-    struct chunk_table table; /* first: the fast path reaches everything from one address */
-    struct pagemap map;
     const struct os *os;
     struct core_options options;
     uint64_t secret;
@@ -44,11 +44,19 @@ struct core {
     struct meta_pool theap_pool;
     struct meta_pool array_pool[CORE_ARRAY_SIZES];
     _Atomic unsigned freed_next;
-    _Atomic uintptr_t freed[CORE_FREED_NOTES];
     struct pageheap pages;
+    _Atomic uintptr_t freed[CORE_FREED_NOTES];
+    char area[CORE_AREA_BYTES];
+    struct pagemap map;
+    struct chunk_table table;
+    struct pagemap_leaf leaf;
 };
 
 void core_init(struct core *core, const struct os *os, const struct core_options *options);
+
+/* Takes the first metadata and the first leaf of the page map from the instance itself, so that a small process needs no
+ * mappings for them. For an instance that stays for ever; right after core_init. */
+void core_use_own(struct core *core);
 
 /* Descriptors. NULL: the OS refused. */
 struct chunk *core_chunk_get(struct core *core);

@@ -18,6 +18,17 @@ void meta_init(struct meta *meta, const struct os *os)
     lock_init(&meta->lock, LOCK_RANK_META);
 }
 
+void meta_give(struct meta *meta, char *memory, size_t bytes)
+{
+    uintptr_t start = bits_align_up((uintptr_t)memory, HM_CACHE_LINE);
+    uintptr_t end = bits_align_down((uintptr_t)memory + bytes, meta->os->page_size);
+    if (start < end) {
+        meta->next = memory + (start - (uintptr_t)memory);
+        meta->left = end - start;
+        meta->mapped = meta->left;
+    }
+}
+
 static char *area_map(struct meta *meta, size_t bytes)
 {
     const struct os *os = meta->os;

@@ -1,10 +1,10 @@
 /* Metadata memory: descriptors and tables in areas of their own, away from user data, with inaccessible pages
- * before and after each area.
+ * before and after each area that is mapped here.
  *
  * Type stable: a pool's objects are never unmapped and never become another type, so that a thread which
  * still holds a pointer to a recycled descriptor reads a descriptor. Areas are mapped as they are needed: the
  * first is 128 KiB, each later one twice the one before up to 4 MiB; memory not yet handed out is not
- * touched. A request larger than an area gets an area of its own. One lock of LOCK_RANK_META; callable with
+ * touched. An instance that is given memory starts with that and maps nothing before it is used up. A request larger than an area gets an area of its own. One lock of LOCK_RANK_META; callable with
  * any other lock held. */
 #ifndef HM_PAGE_META_H
 #define HM_PAGE_META_H
@@ -30,6 +30,9 @@ struct meta_pool {
 };
 
 void meta_init(struct meta *meta, const struct os *os);
+
+/* Zero-filled memory of the caller's, for ever, as the first area. Once, right after meta_init. */
+void meta_give(struct meta *meta, char *memory, size_t bytes);
 
 /* `bytes` rounded up to cache lines, cache-line aligned, zero-filled, for ever. NULL: the OS refused. */
 void *meta_alloc(struct meta *meta, size_t bytes);

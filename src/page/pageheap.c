@@ -20,8 +20,8 @@ void pageheap_init(struct pageheap *heap, const struct os *os, struct pagemap *m
     heap->meta = meta;
     meta_pool_init(&heap->run_pool, meta, bits_align_up(sizeof(struct span), HM_CACHE_LINE));
     source_init(&heap->source, os, options->use_break);
-    runs_init(&heap->dirty, bits_log2(os->page_size));
-    runs_init(&heap->clean, bits_log2(os->page_size));
+    runs_init(&heap->dirty, bits_log2(os->page_size), &heap->bin[0]);
+    runs_init(&heap->clean, bits_log2(os->page_size), &heap->bin[1]);
     list_init(&heap->ages);
     list_init(&heap->large);
     list_init(&heap->own);

@@ -111,6 +111,7 @@ struct pageheap {
     struct pageheap_stats stats;
     struct runs clean;
     struct runs dirty;
+    struct list bin[RUNS_BINS * RUNS_INDEXES]; /* of both */
 };
 
 /* The instance is zero-filled. */

@@ -16,14 +16,33 @@ static size_t leaf_bytes(const struct pagemap *map)
     return bits_align_up(sizeof(struct pagemap_leaf), map->os->page_size);
 }
 
-static struct pagemap_leaf *leaf_map(struct pagemap *map)
+void pagemap_give(struct pagemap *map, struct pagemap_leaf *leaf)
 {
+    map->own = leaf;
+    atomic_store_explicit(&map->spare, leaf, memory_order_release);
+}
+
+static struct pagemap_leaf *leaf_take(struct pagemap *map)
+{
+    struct pagemap_leaf *spare = atomic_exchange_explicit(&map->spare, NULL, memory_order_acquire);
+    if (spare != NULL) {
+        return spare;
+    }
     void *leaf = map->os->map(map->os, leaf_bytes(map));
     if (leaf != NULL) {
         /* A leaf is touched here and there: a huge page would make all of it resident. */
         map->os->huge(map->os, leaf, leaf_bytes(map), OS_HUGE_NEVER);
     }
     return leaf;
+}
+
+static void leaf_drop(struct pagemap *map, struct pagemap_leaf *leaf)
+{
+    if (leaf == map->own) {
+        atomic_store_explicit(&map->spare, leaf, memory_order_release);
+    } else {
+        map->os->unmap(map->os, leaf, leaf_bytes(map));
+    }
 }
 
 static size_t root_index(const struct pagemap *map, uintptr_t addr)
@@ -40,19 +59,40 @@ static bool leaf_publish(struct pagemap *map, size_t index, struct pagemap_leaf 
                                                    memory_order_acquire);
 }
 
+/* Asks by writing what is there: the entry is about to be written, and untouched memory that is read first costs two page
+ * faults. */
+static bool leaf_there(struct pagemap *map, size_t index)
+{
+    return !leaf_publish(map, index, NULL);
+}
+
 static bool leaf_prepare(struct pagemap *map, size_t index)
 {
-    if (atomic_load_explicit(&map->root[index], memory_order_acquire) != NULL) {
+    if (leaf_there(map, index)) {
         return true;
     }
-    struct pagemap_leaf *leaf = leaf_map(map);
+    struct pagemap_leaf *leaf = leaf_take(map);
     if (leaf == NULL) {
         return false;
     }
     if (!leaf_publish(map, index, leaf)) {
-        map->os->unmap(map->os, leaf, leaf_bytes(map));
+        leaf_drop(map, leaf);
     }
     return true;
+}
+
+static _Atomic(struct span *) *entry_of(struct pagemap *map, uintptr_t addr)
+{
+    struct pagemap_leaf *leaf = atomic_load_explicit(&map->root[root_index(map, addr)], memory_order_acquire);
+    return &leaf->span[(addr >> map->page_shift) & (((size_t)1 << PAGEMAP_LEAF_BITS) - 1)];
+}
+
+/* As leaf_there(): who prepares a range looks at what is before it, and then enters it. */
+static void entry_touch(struct pagemap *map, uintptr_t addr)
+{
+    struct span *none = NULL;
+    atomic_compare_exchange_strong_explicit(entry_of(map, addr), &none, NULL, memory_order_relaxed,
+                                            memory_order_relaxed);
 }
 
 bool pagemap_prepare(struct pagemap *map, uintptr_t addr, size_t bytes)
@@ -66,6 +106,7 @@ bool pagemap_prepare(struct pagemap *map, uintptr_t addr, size_t bytes)
             return false;
         }
     }
+    entry_touch(map, addr);
     return true;
 }
 
@@ -73,7 +114,7 @@ bool pagemap_stock(struct pagemap *map, struct pagemap_stock *stock)
 {
     for (size_t i = 0; i < 2; i++) {
         if (stock->leaf[i] == NULL) {
-            stock->leaf[i] = leaf_map(map);
+            stock->leaf[i] = leaf_take(map);
         }
         if (stock->leaf[i] == NULL) {
             return false;
@@ -98,9 +139,7 @@ void pagemap_prepare_from(struct pagemap *map, struct pagemap_stock *stock, uint
 
 static void entry_set(struct pagemap *map, uintptr_t addr, struct span *span)
 {
-    struct pagemap_leaf *leaf = atomic_load_explicit(&map->root[root_index(map, addr)], memory_order_acquire);
-    size_t page = (addr >> map->page_shift) & (((size_t)1 << PAGEMAP_LEAF_BITS) - 1);
-    atomic_store_explicit(&leaf->span[page], span, memory_order_release);
+    atomic_store_explicit(entry_of(map, addr), span, memory_order_release);
 }
 
 void pagemap_enter(struct pagemap *map, struct span *span)

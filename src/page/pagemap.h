@@ -20,9 +20,11 @@ struct pagemap_leaf {
 };
 
 struct pagemap {
+    _Atomic(struct pagemap_leaf *) root[(size_t)1 << PAGEMAP_ROOT_BITS];
     const struct os *os;
     unsigned page_shift;
-    _Atomic(struct pagemap_leaf *) root[(size_t)1 << PAGEMAP_ROOT_BITS];
+    struct pagemap_leaf *own;             /* from pagemap_give, NULL: none; never unmapped */
+    _Atomic(struct pagemap_leaf *) spare; /* the same until it is in use */
 };
 
 /* Leaves in hand, for entering addresses that are known only when it is too late to fail. */
@@ -32,6 +34,9 @@ struct pagemap_stock {
 
 /* The instance is zero-filled. */
 void pagemap_init(struct pagemap *map, const struct os *os);
+
+/* A leaf in zero-filled memory of the caller's, for ever: used before the OS is asked for one. Once, right after pagemap_init. */
+void pagemap_give(struct pagemap *map, struct pagemap_leaf *leaf);
 
 /* Makes room for entries of [addr, addr + bytes). False: the OS refused; nothing to undo. */
 bool pagemap_prepare(struct pagemap *map, uintptr_t addr, size_t bytes);

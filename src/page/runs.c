@@ -6,7 +6,6 @@
 #include "base/check.h"
 
 #define RUNS_STEPS ((size_t)1 << RUNS_STEP_BITS)
-#define RUNS_BINS  (RUNS_LEVELS * RUNS_STEPS)
 
 /* How many runs of one bin are looked at. Each may miss the cache, and a search that gives up too early costs
  * page faults for new memory: 32 looks cost less than two faults. */
@@ -33,9 +32,9 @@ static size_t bin_of(const struct runs *runs, const struct span *run)
     return index;
 }
 
-static const struct list *bin_head(const struct runs *runs, size_t index)
+static struct list *bin_head(const struct runs *runs, size_t index)
 {
-    return &runs->bin[index >> RUNS_STEP_BITS][index & (RUNS_STEPS - 1)];
+    return &runs->bin[index * RUNS_INDEXES];
 }
 
 /* The first bin from `index` on that isn't empty; RUNS_BINS if there is none. */
@@ -73,12 +72,13 @@ static size_t bin_before(const struct runs *runs, size_t index)
     return (level << RUNS_STEP_BITS) + bits_log2(runs->steps[level]);
 }
 
-void runs_init(struct runs *runs, unsigned page_shift)
+void runs_init(struct runs *runs, unsigned page_shift, struct list *bin)
 {
     runs->page_shift = page_shift;
     runs->count = 0;
     runs->bytes = 0;
     runs->levels = 0;
+    runs->bin = bin;
     for (size_t level = 0; level < RUNS_LEVELS; level++) {
         runs->steps[level] = 0;
     }
@@ -89,7 +89,7 @@ void runs_insert(struct runs *runs, struct span *run)
     size_t index = bin_of(runs, run);
     size_t level = index >> RUNS_STEP_BITS;
     size_t step = index & (RUNS_STEPS - 1);
-    struct list *head = &runs->bin[level][step];
+    struct list *head = bin_head(runs, index);
     if ((runs->steps[level] >> step & 1) == 0) {
         /* Only now, so that the heads of bins that are never used stay untouched memory. */
         list_init(head);
@@ -108,7 +108,7 @@ void runs_remove(struct runs *runs, struct span *run)
     size_t level = index >> RUNS_STEP_BITS;
     size_t step = index & (RUNS_STEPS - 1);
     list_remove(&run->link);
-    if (list_empty(&runs->bin[level][step])) {
+    if (list_empty(bin_head(runs, index))) {
         runs->steps[level] = (uint8_t)(runs->steps[level] & ~(1u << step));
         if (runs->steps[level] == 0) {
             runs->levels &= ~((uint64_t)1 << level);

@@ -11,6 +11,8 @@
 
 #define RUNS_STEP_BITS 3 /* eight bins for each power of two of pages */
 #define RUNS_LEVELS    37
+#define RUNS_BINS      (RUNS_LEVELS << RUNS_STEP_BITS)
+#define RUNS_INDEXES   2 /* whose bins lie in turn in one array: short runs' bins of both then share a page */
 
 struct runs {
     unsigned page_shift;
@@ -18,10 +20,10 @@ struct runs {
     size_t bytes;
     uint64_t levels;            /* bit l: some bin of level l isn't empty */
     uint8_t steps[RUNS_LEVELS]; /* bit s: bin (l, s) isn't empty */
-    struct list bin[RUNS_LEVELS][1 << RUNS_STEP_BITS];
+    struct list *bin;           /* every RUNS_INDEXES-th of an array is a bin of this index */
 };
 
-void runs_init(struct runs *runs, unsigned page_shift);
+void runs_init(struct runs *runs, unsigned page_shift, struct list *bin);
 void runs_insert(struct runs *runs, struct span *run);
 void runs_remove(struct runs *runs, struct span *run);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 
+#include "base/bits.h"
 #include "base/check.h"
 #include "runtime/environment.h"
 #include "runtime/fork.h"
@@ -13,10 +14,11 @@
 
 #define CONF_BYTES 1024
 
-/* Common, so that the linker places it behind all other variables: those then share the first page of data with each other
- * instead of touching one more behind this. */
+/* Common, so that the linker places it behind all other variables: these and the members that it begins with then share
+ * pages. */
 struct core process_core __attribute__((common));
-struct theap process_none;
+static const struct theap none; /* so in memory that nobody can write to */
+extern struct theap process_none __attribute__((alias("none")));
 HM_TLS struct theap *process_heap = &process_none;
 HM_TLS struct thread_exit process_exit;
 struct options process_options;
@@ -36,6 +38,25 @@ static void read_options(void)
     }
 }
 
+/* Most of the core is never touched: a huge page would make it resident. From where variables lie that come before it, so
+ * that the kernel needn't part a mapping. */
+static void refuse_huge_pages(const struct os *os)
+{
+    uintptr_t start = bits_align_down((uintptr_t)&process_options, os->page_size);
+    uintptr_t end = bits_align_up((uintptr_t)(&process_core + 1), os->page_size);
+    if (start < end && end - start <= 2 * sizeof(process_core)) {
+        os->huge(os, (void *)start, end - start, OS_HUGE_NEVER);
+    }
+}
+
+static void start_core(const struct os *os)
+{
+    core_init(&process_core, os, &process_options.core);
+    core_use_own(&process_core);
+    refuse_huge_pages(os);
+    threads_init();
+}
+
 /* Only what can't reach the allocator again, in this thread or in another that this one would wait for. */
 static void start_alone(void)
 {
@@ -45,9 +66,7 @@ static void start_alone(void)
     }
     if (process_other == NULL) {
         /* Without the preload layer, libc's malloc goes on beside this. */
-        const struct os *os = process_choose != NULL ? os_linux() : os_linux_beside();
-        core_init(&process_core, os, &process_options.core);
-        threads_init();
+        start_core(process_choose != NULL ? os_linux() : os_linux_beside());
     }
 }
 
@@ -88,8 +107,7 @@ void process_start(void)
 struct core *process_core_for_heaps(void)
 {
     if (process_other != NULL) {
-        core_init(&process_core, os_linux_beside(), &process_options.core);
-        threads_init();
+        start_core(os_linux_beside());
         fork_init();
     }
     return &process_core;

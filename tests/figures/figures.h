@@ -14,6 +14,9 @@
  */
 size_t figures_rollup(const char *key);
 
+/* What is resident of the mappings of a file, named by a part of its path, in bytes; 0: it isn't mapped. */
+size_t figures_resident(const char *file);
+
 static inline double figures_seconds(void)
 {
     struct timespec now;

@@ -22,6 +22,18 @@ Test(core, an_ended_threads_heap_with_chunks_is_taken_first)
     assert_empty();
 }
 
+Test(core, a_small_process_needs_no_mappings, .init = NULL)
+{
+    core_fixture_init(&f, NULL, 16 * MIB, 0);
+    core_use_own(f.core);
+    struct theap *heap = core_attach(f.core);
+    void *block = core_malloc(f.core, heap, 100);
+    cr_assert_not_null(block);
+    cr_assert_eq(f.fake.calls[FAKE_MAP] + f.fake.calls[FAKE_RESERVE], 0);
+    core_free(f.core, heap, block);
+    core_verify(f.core, heap);
+}
+
 Test(core, a_heap_is_attached_in_the_mode_of_the_day)
 {
     core_detach(core, b);

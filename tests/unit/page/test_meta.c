@@ -73,6 +73,31 @@ Test(meta, a_large_request_has_an_area_of_its_own)
     cr_assert_null(meta_alloc(&meta, SIZE_MAX));
 }
 
+Test(meta, given_memory_is_the_first_area)
+{
+    static _Alignas(8192) char memory[8 * 4096 + 100];
+    meta_give(&meta, memory + 1, sizeof(memory) - 1);
+    char *first = meta_alloc(&meta, 100);
+    cr_assert_eq(first, memory + HM_CACHE_LINE);
+    cr_assert_eq((char *)meta_alloc_pages(&meta, 4096), memory + 7 * 4096, "the end is a page's");
+    while (meta.left >= 4096) {
+        char *next = meta_alloc(&meta, 4096);
+        cr_assert(next >= memory && next + 4096 <= memory + 7 * 4096);
+    }
+    cr_assert_eq(fake.calls[FAKE_RESERVE], 0);
+    cr_assert_leq(meta.used, meta.mapped);
+    cr_assert_not_null(meta_alloc(&meta, 4096));
+    cr_assert_eq(fake.calls[FAKE_RESERVE], 1, "then come areas from the OS");
+}
+
+Test(meta, given_memory_of_less_than_a_page_is_none)
+{
+    static _Alignas(8192) char memory[4096];
+    meta_give(&meta, memory + 1, sizeof(memory) - 1 - 1);
+    cr_assert_eq(meta.left, 0);
+    cr_assert_not_null(meta_alloc(&meta, 64));
+}
+
 static void write_byte(void *at)
 {
     *(volatile char *)at = 1;

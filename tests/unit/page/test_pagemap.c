@@ -72,6 +72,29 @@ Test(pagemap, prepare_fails_when_refused_and_beyond_48_bits)
     cr_assert(pagemap_prepare(&map, ((uintptr_t)1 << 48) - PAGE, PAGE));
 }
 
+Test(pagemap, a_given_leaf_is_used_first)
+{
+    static struct pagemap_leaf leaf;
+    struct span span = {.addr = 2 * LEAF - PAGE, .bytes = 2 * PAGE};
+    pagemap_give(&map, &leaf);
+    cr_assert(pagemap_prepare(&map, span.addr, PAGE));
+    cr_assert_eq(fake.calls[FAKE_MAP], 0);
+    cr_assert(pagemap_prepare(&map, span.addr, span.bytes));
+    cr_assert_eq(fake.calls[FAKE_MAP], 1, "it is one leaf");
+    pagemap_enter(&map, &span);
+    cr_assert_eq(pagemap_get(&map, span.addr), &span);
+    cr_assert_eq(atomic_load(&leaf.span[((size_t)1 << PAGEMAP_LEAF_BITS) - 1]), &span);
+}
+
+Test(pagemap, preparing_changes_no_entry)
+{
+    struct span span = {.addr = 16 * PAGE, .bytes = PAGE};
+    cr_assert(pagemap_prepare(&map, span.addr, span.bytes));
+    pagemap_enter(&map, &span);
+    cr_assert(pagemap_prepare(&map, span.addr, span.bytes));
+    cr_assert_eq(pagemap_get(&map, span.addr), &span);
+}
+
 Test(pagemap, the_stock_serves_two_addresses_without_the_os)
 {
     struct pagemap_stock stock = {{NULL, NULL}};

@@ -8,11 +8,12 @@
 #define COUNT 400
 
 static struct runs runs;
+static struct list bins[RUNS_BINS * RUNS_INDEXES];
 static struct span span[COUNT];
 
 static void setup(void)
 {
-    runs_init(&runs, 12);
+    runs_init(&runs, 12, bins);
 }
 
 TestSuite(runs, .init = setup);
