@@ -59,6 +59,11 @@ static bool under_valgrind(void)
     return list != NULL && passive_valgrind_in(list);
 }
 
+bool process_choose_early(void)
+{
+    return under_valgrind();
+}
+
 /* Filled here because the addresses of weak functions are known only after relocation. */
 const struct process_other *process_choose(void)
 {

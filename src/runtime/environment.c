@@ -88,7 +88,7 @@ const char *environment_get(const char *name, char *buf, size_t cap)
 {
     char **variables = environ != NULL ? environ : given;
     if (variables == NULL) {
-        return environment_read("/proc/self/environ", name, buf, cap) ? buf : NULL;
+        return buf != NULL && environment_read("/proc/self/environ", name, buf, cap) ? buf : NULL;
     }
     size_t len = strlen(name);
     for (char **entry = variables; *entry != NULL; entry++) {

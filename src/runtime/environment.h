@@ -11,7 +11,7 @@
 void environment_give(char **variables);
 
 /* The value of a variable, in `environ` or copied into the buffer; NULL if it isn't set. What doesn't fit is
- * cut. */
+ * cut. Without a buffer only `environ`, or what was given, is looked into. */
 const char *environment_get(const char *name, char *buf, size_t cap);
 
 /* The same from a file of zero-terminated NAME=VALUE strings, such as /proc/self/environ. False: not in it,

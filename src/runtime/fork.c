@@ -16,11 +16,18 @@ extern void _IO_list_resetlock(void) __attribute__((weak));
 /* The fork that is under way holds the locks. Changed only by its thread. */
 static bool holding;
 
+/* In the middle of the start there would be nobody in the child to finish it. */
+static bool core_in_use(void)
+{
+    process_ready();
+    return process_core.os != NULL;
+}
+
 /* Without other threads nobody else holds a lock; and if this one does, a signal handler forks in the middle
  * of an allocation, which goes on in both processes when the handler returns. */
 static void before_fork(void)
 {
-    if (os_single_threaded()) {
+    if (os_single_threaded() || !core_in_use()) {
         return;
     }
     if (_IO_list_lock != NULL) {
@@ -59,6 +66,10 @@ static void in_child(void)
 
 void fork_init(void)
 {
+    static _Atomic bool done;
+    if (atomic_exchange_explicit(&done, true, memory_order_relaxed)) {
+        return;
+    }
     if (pthread_atfork(before_fork, in_parent, in_child) != 0) {
         warn("fork handlers can't be registered: children of threaded programs may hang");
     }

@@ -7,7 +7,7 @@
 #ifndef HM_RUNTIME_FORK_H
 #define HM_RUNTIME_FORK_H
 
-/* Registers the handlers. May allocate. */
+/* Registers the handlers, once. May allocate. A fork of a process with threads initialises it, if nobody has. */
 void fork_init(void);
 
 #endif

@@ -113,15 +113,20 @@ struct core *process_core_for_heaps(void)
     return &process_core;
 }
 
-/* Not left to the first call: fork handlers that are registered before ours run while ours hold the locks,
- * and two threads that come first could meet a fork in between. */
+/* What can't be left to the first call: fork handlers that are registered before ours run while ours hold the locks; and a
+ * program may change its environment. All else waits, as many a small program never allocates: glibc does so when it makes
+ * the first thread, so that no two threads come first, and a fork among threads starts what isn't (fork.c). */
 #ifdef __GLIBC__
 __attribute__((constructor)) static void at_load(int argc, char **argv, char **variables)
 {
     (void)argc;
     (void)argv;
     environment_give(variables);
-    process_ready();
+    fork_init();
+    if (environment_get("HMALLOC_CONF", NULL, 0) != NULL ||
+        (process_choose_early != NULL && process_choose_early())) {
+        process_ready();
+    }
 }
 #else
 __attribute__((constructor)) static void at_load(void)
@@ -130,8 +135,11 @@ __attribute__((constructor)) static void at_load(void)
 }
 #endif
 
-/* Here, because a program that links the archive gets only those of its files that something refers to. */
+/* Here, because a program that links the archive gets only those of its files that something refers to; and asks here, so as not
+ * to touch the code of reports for nothing. */
 __attribute__((destructor)) static void at_unload(void)
 {
-    report_at_exit();
+    if (process_options.stats != STATS_NONE) {
+        report_at_exit();
+    }
 }

@@ -1,7 +1,7 @@
 /* The process's one core, and each thread's heap of it.
  *
- * Initialised by the first call of whatever thread comes first, before any constructor and without libc calls
- * that allocate. After that it never changes but for the thread heaps. */
+ * Initialised by the first call of whatever thread comes first, perhaps before any constructor, and without libc calls
+ * that allocate; so a process that never allocates has none of it. After that it never changes but for the thread heaps. */
 #ifndef HM_RUNTIME_PROCESS_H
 #define HM_RUNTIME_PROCESS_H
 
@@ -51,6 +51,10 @@ extern const struct process_other *process_other;
  * process_ready(). It can't allocate. */
 const struct process_other *process_choose(void) __attribute__((weak));
 
+/* True if the choice depends on what the program may change before its first call: then process_ready() is called when the
+ * library is loaded. It can't allocate. */
+bool process_choose_early(void) __attribute__((weak));
+
 /* The core that movable heaps are to use: the process's. If the library is passive, that is made now, and serves nothing else. To be called
  * once, after process_ready(). */
 struct core *process_core_for_heaps(void);
@@ -67,7 +71,7 @@ extern _Atomic uint32_t process_state;
 HM_COLD void process_start(void);
 
 /* Initialises the process once (concurrent first calls wait), reads HMALLOC_CONF unless AT_SECURE, registers
- * the fork handlers and the thread exit hook. Keeps errno. */
+ * the fork handlers if they aren't yet, and the thread exit hook. Keeps errno. */
 HM_INLINE void process_ready(void)
 {
     if (HM_UNLIKELY(atomic_load_explicit(&process_state, memory_order_acquire) != PROCESS_READY)) {

@@ -62,6 +62,11 @@ def test_options_are_added(launcher, library, libdir):
     check(handed(launcher, HMALLOC_CONF="a:1")[1] == "a:1", "HMALLOC_CONF alone")
 
 
+def test_statistics_of_a_program_that_never_allocates(launcher, library, libdir):
+    result = launch(launcher, "--stats", "true")
+    check(result.returncode == 0 and "statistics" in result.stderr, result.stderr)
+
+
 def test_help(launcher, library, libdir):
     result = launch(launcher, "--help")
     check(result.returncode == 0 and result.stdout.startswith("Usage: hmalloc-run "), result.stdout)

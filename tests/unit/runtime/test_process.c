@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "hmalloc/hmalloc.h"
@@ -37,8 +38,11 @@ static void forget(void)
     atomic_store(&process_state, PROCESS_NEW);
 }
 
-Test(process, is_ready_before_main)
+Test(process, is_ready_from_the_first_call_on)
 {
+    cr_assert_eq(atomic_load(&process_state), PROCESS_NEW);
+    cr_assert_null(process_core.os);
+    process_ready();
     cr_assert_eq(atomic_load(&process_state), PROCESS_READY);
     cr_assert_not_null(process_core.os);
     cr_assert_null(process_current());
@@ -46,6 +50,7 @@ Test(process, is_ready_before_main)
 
 Test(process, a_thread_keeps_its_heap)
 {
+    process_ready();
     errno = 66;
     struct theap *heap = process_attach();
     process_done();
@@ -104,6 +109,46 @@ Test(process, several_threads_may_come_first)
     }
     for (size_t round = test_scale(50); round > 0; round--) {
         struct child child = child_run(call_first_together, NULL);
+        cr_assert(child.exited && child.code == 0, "%s", child.errors);
+    }
+}
+
+/* Nobody would finish in the child what another thread was in the middle of. */
+static void fork_among_first_calls(void *unused)
+{
+    (void)unused;
+    alarm(SECONDS);
+    pthread_t threads[THREADS];
+    int status = -1;
+    pthread_barrier_init(&barrier, NULL, THREADS + 1);
+    forget();
+    for (int i = 0; i < THREADS; i++) {
+        pthread_create(&threads[i], NULL, first_call, NULL);
+    }
+    pthread_barrier_wait(&barrier);
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(SECONDS);
+        hfree(hmalloc(100));
+        hm_verify();
+        _exit(0);
+    }
+    bool well = pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    if (!well) {
+        abort();
+    }
+}
+
+Test(process, a_fork_may_meet_first_calls)
+{
+    if (test_under("tsan")) {
+        cr_skip("ThreadSanitizer allows no threads in forked children");
+    }
+    for (size_t round = test_scale(50); round > 0; round--) {
+        struct child child = child_run(fork_among_first_calls, NULL);
         cr_assert(child.exited && child.code == 0, "%s", child.errors);
     }
 }

@@ -69,6 +69,7 @@ Test(report, a_passive_process_says_so)
 /* How a child ends that was told to report there. */
 static struct child end_with(void (*end)(void *), enum stats_format stats, const char *path)
 {
+    process_ready();
     process_options.stats = stats;
     strcpy(process_options.stats_file, path);
     struct child child = child_run(end, NULL);

@@ -139,6 +139,7 @@ static void watching_destructor(void *value)
 /* The library's key is older, so its destructor has run when this one does. */
 Test(threads, after_the_end_heaps_are_short_lived_until_many_calls_come)
 {
+    process_ready();
     size_t before = live_heaps();
     pthread_key_create(&key, watching_destructor);
     run(end_busily, &key);
