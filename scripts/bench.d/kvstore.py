@@ -54,6 +54,8 @@ def value(run, key):
         return (run["rss_after_kib"] - run["rss_start_kib"]) / 1024
     if key == "at once":
         return (run["rss_stop_kib"] - run["rss_start_kib"]) / 1024
+    if key == "millions":
+        return run["operations_per_second"] / 1e6
     return {"live": run["live_bytes"] / 2**20, "peak": run["peak_kib"] / 1024}.get(key, run.get(key))
 
 
@@ -135,9 +137,9 @@ def markdown(results):
     lines = ["# One store on several allocators", "", *describe(results), *failures(results)]
     lines += [f"- **{name}: not the same entries at the end**: {said}" for name, said in disagreements(results)]
     lines += [f"- {trace.name}: {TRACES[trace.name]}" for trace in results.benches] + [""]
+    if not results.runs:
+        return "\n".join(lines)
     lines += memory(results)
-    for run in results.runs:
-        run["millions"] = run["operations_per_second"] / 1e6
     lines += ratios(results, "millions", "Throughput, more is better", "millions of operations a second")
     lines += ratios(results, "cpu", "Processor time of all threads, less is better", "s")
     return "\n".join(lines + latency(results) + compaction(results))

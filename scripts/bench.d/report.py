@@ -88,19 +88,23 @@ def plain(results, metric, title, extra=()):
 def describe(results):
     head = results.head
     machine = head["machine"]
-    others, stolen = results.disturbance()
-    rounds = max(run["round"] for run in results.runs) + 1
+    rounds = max((run["round"] + 1 for run in results.runs), default=0)
     lines = [
         f"{head['date']}, {machine['processors']} × {machine['processor']}, {machine['memory_mib']:,} MiB, "
         f"Linux {machine['kernel']}, transparent huge pages {machine['transparent_huge_pages']}.",
         f"{rounds} rounds, {head['options']['length']} amounts; memory after the work is taken {head['options']['settle_ms']} ms "
         f"after it, over that at the start, in {head['options']['settle_rounds']} of the rounds.",
-        f"While a bench ran, other processes used {others:.0%} of one processor and the host took {stolen:.0%} (medians).",
         "", "Contenders: " + "; ".join(f"{c['name']} ({c['version']})" if c["version"] else f"{c['name']} ({c['library']})"
                                      for c in head["contenders"]) + ".", ""]
-    if others > 0.1:
-        lines += ["**The machine was not idle: take none of this for a result.**", ""]
-    return lines
+    return lines + disturbance(results)
+
+
+def disturbance(results):
+    if not results.runs:
+        return ["**No run was finished.**", ""]
+    others, stolen = results.disturbance()
+    lines = [f"While a bench ran, other processes used {others:.0%} of one processor and the host took {stolen:.0%} (medians).", ""]
+    return lines + (["**The machine was not idle: take none of this for a result.**", ""] if others > 0.1 else [])
 
 
 def failures(results):

@@ -101,6 +101,13 @@ def test_report(build, library):
     check("The machine was not idle" in text, "it says nothing of the other processes")
 
 
+def test_report_of_nothing_but_failures(build, library):
+    results = planted_results()
+    results.runs.clear()
+    text = report.markdown(results)
+    check("- refill on b: exit status 1" in text and "No run was finished" in text, text)
+
+
 def store_run(live, rss, checksum):
     return {"operations_per_second": 2e6, "cpu": 1, "seconds": 1, "peak_kib": 4096, "rss_start_kib": 1024, "rss_stop_kib": 9216,
             "rss_after_kib": 1024 + rss * 1024, "live_bytes": live * 2**20, "entries": 5, "checksum": checksum, "p50_us": 1, "p99_us": 2,
@@ -116,6 +123,7 @@ def test_store_report(build, library):
     text = kvstore.markdown(results)
     check("| mixed | 2 (1.00) | 4 (2.00) | 6 (3.00) | 8 (4.00) |" in text, text)
     check("| handles | 1.0 | 2.0 | 3.0 | 4.0 |" in text and "not the same entries" not in text, text)
+    check("| mixed | 2.00 | 1.00" in text and all("millions" not in run for run in results.runs), text)
     results.add(3, results.benches[0], keepers[0], store_run(2, 2, 8))
     check(list(kvstore.disagreements(results)) != [] and "mixed: not the same entries" in kvstore.markdown(results), "planted")
 
@@ -156,6 +164,14 @@ def test_reported_parts_add_up(build, library):
         file.write("seconds 1\npeak_kib 5\nseconds 2\npeak_kib 4\n")
         file.flush()
         check(read_report(file.name) == {"seconds": 3, "peak_kib": 5}, read_report(file.name))
+
+
+def test_store_report_of_nothing_but_failures(build, library):
+    keepers = kvstore.keepers(library, ())
+    results = Results({"length": "smoke", "settle_ms": 0, "settle_rounds": 0}, [kvstore.Trace("mixed")], keepers)
+    results.add_failure(results.benches[0], keepers[0], "exit status 1")
+    text = kvstore.markdown(results)
+    check("- mixed on glibc: exit status 1" in text and "No run was finished" in text, text)
 
 
 def test_failing_run(build, library):
@@ -239,6 +255,8 @@ def test_compares_two_builds(build, library):
 def test_bad_usage(build, library):
     for arguments, text in ((["--only", "planted"], "no bench or group is called planted"),
                             (["--against", "planted"], "planted: neither the path"),
+                            (["--against", f"{library},/tmp/../{library}"], "two allocators are called libhmalloc-preload"),
+                            (["--kvstore", "--against", f"{library},{library}"], "two allocators are called libhmalloc-preload"),
                             (["--compare-builds", "/planted.so", library], "there is no /planted.so")):
         result = compare(build, *arguments)
         check(result.returncode == 2 and text in result.stderr, result.stderr)
