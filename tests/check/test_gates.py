@@ -10,7 +10,7 @@ import tempfile
 
 from support.tap import check, run_tests
 
-PARTS = ["src", "include", "preload", "tests", "bench", "scripts", "README.md", ".clang-format", ".clang-tidy"]
+PARTS = ["src", "include", "preload", "tests", "bench", "examples", "scripts", "README.md", ".clang-format", ".clang-tidy"]
 
 
 @contextlib.contextmanager
@@ -61,7 +61,8 @@ def plant_text(tree, gate, path, old, new, complaint):
 
 
 def test_format_in_each_folder(tree):
-    paths = [f"{folder}/planted.h" for folder in ("src/base", "include/hmalloc", "preload", "tests/unit/base", "bench")]
+    paths = [f"{folder}/planted.h" for folder in ("src/base", "include/hmalloc", "preload", "tests/unit/base", "bench", "examples")]
+    paths += ["include/hmalloc/planted.hpp", "tests/cpp/planted.cpp"]
     with copy_of(tree) as folder:
         for path in paths:
             write(folder, path, "int  planted ;\n")
