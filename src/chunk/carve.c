@@ -3,14 +3,6 @@
 #include "base/bits.h"
 #include "base/check.h"
 
-/* Links [from, to), unless it is too short to be a hole: then it stays dead until a neighbour dies. */
-static void link_rest(struct holes *holes, struct chunk *chunk, unsigned from, unsigned to)
-{
-    if (to >= from + HOLE_MIN_GRANULES) {
-        holes_insert(holes, chunk, from, to - from);
-    }
-}
-
 /* Memory up to `end` is no longer fresh. True if everything from `start` on was. */
 static bool use_fresh(struct chunk *chunk, unsigned start, unsigned end)
 {
@@ -26,6 +18,8 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
     HM_CHECK(chunk_used(chunk) == 0, "a new chunk has no blocks");
     chunk->linked = 0;
     chunk->swept_dead = 0;
+    chunk->swept_gone = atomic_load(&chunk->gone);
+    chunk->unmarked = false;
     chunk->fresh = zero ? 0 : CHUNK_GRANULES;
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
 }
@@ -82,9 +76,9 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
         mark_cached(chunk, class, start, count, out);
         chunk_keep(chunk, count * granules);
         *zero = use_fresh(chunk, start, stop);
-        link_rest(holes, chunk, stop, end);
+        holes_link(holes, chunk, stop, end);
     } else {
-        link_rest(holes, chunk, granule, end);
+        holes_link(holes, chunk, granule, end);
     }
     return count;
 }
@@ -108,8 +102,8 @@ bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, u
     out->mark = mark;
     /* What is skipped in front counts as used up: `fresh` is one border, not a set. */
     *zero = use_fresh(chunk, start, start + granules);
-    link_rest(holes, chunk, granule, start);
-    link_rest(holes, chunk, start + granules, end);
+    holes_link(holes, chunk, granule, start);
+    holes_link(holes, chunk, start + granules, end);
     return true;
 }
 
@@ -136,64 +130,23 @@ bool carve_extension(struct holes *holes, struct chunk *chunk, unsigned from, un
         return false;
     }
     unsigned rest_end = to;
+    bool died = false;
     for (unsigned w = from / 2; w < CHUNK_WINDOWS && 2 * w < to; w++) {
         unsigned value = mark_load(&chunk->map[w]);
         unsigned start = 2 * w + (value & 1);
         if ((value == CODE_HOLE || value == CODE_HOLE + 1) && start >= from && start < to) {
             unsigned hole_end = start + holes_remove(holes, chunk, start);
             rest_end = hole_end > rest_end ? hole_end : rest_end;
+        } else if (value == CODE_DEAD && w != to / 2) {
+            mark_store(&chunk->map[w], 0);
+            died = true;
         }
     }
     use_fresh(chunk, from, to);
-    link_rest(holes, chunk, to, rest_end);
+    holes_link(holes, chunk, to, rest_end);
+    if (died && to < CHUNK_GRANULES) {
+        /* What died may reach further. */
+        chunk_note_dead(chunk, to);
+    }
     return true;
-}
-
-static_assert(CODE_HOLE % 2 == 0, "the low bit of a hole's mark is its parity");
-
-/* A stretch of free granules that the sweep has walked over, and the first linked hole in it. */
-struct gap {
-    unsigned start;
-    unsigned hole; /* start of the hole, if it lies where the gap starts; else NO_HOLE */
-};
-#define NO_HOLE CHUNK_GRANULES
-
-static void close_gap(struct holes *holes, struct chunk *chunk, const struct gap *gap, unsigned end)
-{
-    if (gap->hole != NO_HOLE) {
-        if (gap->hole + holes_length(holes, (const void *)chunk_address(chunk, gap->hole)) == end) {
-            return;
-        }
-        holes_remove(holes, chunk, gap->hole);
-    }
-    link_rest(holes, chunk, gap->start, end);
-}
-
-void carve_sweep(struct holes *holes, struct chunk *chunk)
-{
-    struct gap gap = {.start = 0, .hole = NO_HOLE};
-    for (unsigned w = chunk_next_mark(chunk, 0); w < CHUNK_WINDOWS; w = chunk_next_mark(chunk, w)) {
-        unsigned value = mark_load(&chunk->map[w]);
-        unsigned code = value & ~CODE_CACHED;
-        if (value == 0) {
-            /* Freed by another thread since the scan saw it. */
-            w++;
-        } else if (code >= CODE_HOLE) {
-            unsigned start = 2 * w + value % 2;
-            if (start == gap.start) {
-                gap.hole = start;
-            } else {
-                holes_remove(holes, chunk, start);
-            }
-            w++;
-        } else {
-            unsigned start = 2 * w + code_parity(code);
-            close_gap(holes, chunk, &gap, start);
-            gap.start = start + class_granules(code_class(code));
-            gap.hole = NO_HOLE;
-            w = (w + 1) * 2 > gap.start ? w + 1 : gap.start / 2;
-        }
-    }
-    close_gap(holes, chunk, &gap, CHUNK_GRANULES);
-    chunk->swept_dead = chunk_dead(chunk);
 }

@@ -1,5 +1,4 @@
-/* Carving: blocks out of holes. And the way back: dead granules into holes. All with the owner's lock held.
- */
+/* Carving: blocks out of holes. sweep.h has the way back. All with the owner's lock held. */
 #ifndef HM_CHUNK_CARVE_H
 #define HM_CHUNK_CARVE_H
 
@@ -29,8 +28,5 @@ bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, u
 /* Makes the free granules [from, to) part of a block in front of them: unlinks the holes in them, links again
  * what is left behind `to`. False: a block is in the way, nothing changed. */
 bool carve_extension(struct holes *holes, struct chunk *chunk, unsigned from, unsigned to);
-
-/* Joins all that is free in the chunk into holes, and links them. */
-void carve_sweep(struct holes *holes, struct chunk *chunk);
 
 #endif

@@ -28,26 +28,185 @@ static unsigned zero_windows(const struct chunk *chunk, unsigned window)
     return window - from;
 }
 
+/* Eight bytes of the map, the first of them lowest. */
+static uint64_t eight_marks(const uint8_t *map)
+{
+    uint64_t word;
+    memcpy(&word, map, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
+}
+
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window)
 {
     if (HM_TSAN) {
         return next_mark_bytewise(chunk, window);
     }
-    while (window % 8 != 0) {
-        if (chunk->map[window] != 0) {
-            return window;
+    if (window >= CHUNK_WINDOWS) {
+        return CHUNK_WINDOWS;
+    }
+    unsigned from = window % 8;
+    window -= from;
+    uint64_t marks = eight_marks(&chunk->map[window]) >> from * 8;
+    if (marks != 0) {
+        return window + from + bits_lowest(marks) / 8;
+    }
+    window += 8;
+    window += zero_windows(chunk, window);
+    while (window < CHUNK_WINDOWS) {
+        marks = eight_marks(&chunk->map[window]);
+        if (marks != 0) {
+            return window + bits_lowest(marks) / 8;
+        }
+        window += 8;
+    }
+    return CHUNK_WINDOWS;
+}
+
+static unsigned previous_mark_bytewise(const struct chunk *chunk, unsigned window)
+{
+    while (window > 0 && mark_load(&chunk->map[window - 1]) == 0) {
+        window--;
+    }
+    return window > 0 ? window - 1 : CHUNK_WINDOWS;
+}
+
+unsigned chunk_previous_mark(const struct chunk *chunk, unsigned window)
+{
+    if (HM_TSAN) {
+        return previous_mark_bytewise(chunk, window);
+    }
+    while (window >= 8) {
+        uint64_t marks = eight_marks(&chunk->map[window - 8]);
+        if (marks != 0) {
+            return window - 8 + bits_log2(marks) / 8;
+        }
+        window -= 8;
+    }
+    return previous_mark_bytewise(chunk, window);
+}
+
+/* Sixteen bytes of the map. */
+typedef uint8_t row __attribute__((vector_size(16)));
+typedef uint64_t row_words __attribute__((vector_size(16)));
+
+#define ROW_DEAD                                                                                             \
+    ((row){CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD,           \
+           CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD, CODE_DEAD})
+
+static bool row_is_zero(row value)
+{
+    row_words words = (row_words)value;
+    return (words[0] | words[1]) == 0;
+}
+
+#define DEAD_ROWS 4u /* looked at together */
+
+static bool none_dead(const uint8_t *map)
+{
+    row rows[DEAD_ROWS];
+    memcpy(rows, map, sizeof rows);
+    return row_is_zero((row)(rows[0] == ROW_DEAD) | (row)(rows[1] == ROW_DEAD) | (row)(rows[2] == ROW_DEAD) |
+                       (row)(rows[3] == ROW_DEAD));
+}
+
+/* The highest bit of each of eight bytes, from the lowest on, that is CODE_DEAD. */
+static uint64_t dead_bits(const uint8_t *map)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t others = eight_marks(map) ^ each * CODE_DEAD;
+    return ~(((others & each * 0x7f) + each * 0x7f) | others) & each * 0x80;
+}
+
+static unsigned next_dead_bytewise(const struct chunk *chunk, unsigned window)
+{
+    while (window < CHUNK_WINDOWS && mark_load(&chunk->map[window]) != CODE_DEAD) {
+        window++;
+    }
+    return window;
+}
+
+unsigned chunk_next_dead(const struct chunk *chunk, unsigned window)
+{
+    if (HM_TSAN) {
+        return next_dead_bytewise(chunk, window);
+    }
+    uint64_t wanted = ~UINT64_C(0) << window % 8 * 8;
+    window -= window % 8;
+    while (window < CHUNK_WINDOWS) {
+        if (window % (DEAD_ROWS * sizeof(row)) == 0 && none_dead(&chunk->map[window])) {
+            window += DEAD_ROWS * sizeof(row);
+        } else {
+            uint64_t dead = dead_bits(&chunk->map[window]) & wanted;
+            if (dead != 0) {
+                return window + bits_lowest(dead) / 8;
+            }
+            window += 8;
+        }
+        wanted = ~UINT64_C(0);
+    }
+    return CHUNK_WINDOWS;
+}
+
+/* False, and nothing is changed, if there are other marks. Without any, there is nothing in the row that others may change. */
+static bool clear_row(uint8_t *map)
+{
+    row marks;
+    memcpy(&marks, map, sizeof marks);
+    if (row_is_zero(marks)) {
+        return true;
+    }
+    bool only_dead = row_is_zero(marks & ~(row)(marks == ROW_DEAD));
+    if (only_dead) {
+        memset(map, 0, sizeof marks);
+    }
+    return only_dead;
+}
+
+/* The first of the eight marks that `wanted` has bits of and that is neither zero nor CODE_DEAD; 8 if none. Clears those that are
+ * dead in front of it. */
+static unsigned clear_eight(uint8_t *map, uint64_t wanted)
+{
+    uint64_t dead = dead_bits(map) & wanted;
+    uint64_t others = eight_marks(map) & wanted & ~((dead >> 7) * 0xff);
+    dead = others != 0 ? dead & (others ^ (others - 1)) : dead;
+    for (; dead != 0; dead &= dead - 1) {
+        mark_store(&map[bits_lowest(dead) / 8], 0);
+    }
+    return others != 0 ? bits_lowest(others) / 8 : 8;
+}
+
+static unsigned clear_dead_bytewise(struct chunk *chunk, unsigned window)
+{
+    while (window < CHUNK_WINDOWS) {
+        unsigned value = mark_load(&chunk->map[window]);
+        if (value == CODE_DEAD) {
+            mark_store(&chunk->map[window], 0);
+        } else if (value != 0) {
+            break;
         }
         window++;
     }
-    window += zero_windows(chunk, window);
+    return window;
+}
+
+unsigned chunk_clear_dead(struct chunk *chunk, unsigned window)
+{
+    if (HM_TSAN) {
+        return clear_dead_bytewise(chunk, window);
+    }
+    uint64_t wanted = ~UINT64_C(0) << window % 8 * 8;
+    window -= window % 8;
     while (window < CHUNK_WINDOWS) {
-        uint64_t word;
-        memcpy(&word, &chunk->map[window], sizeof word);
-        if (word != 0) {
-            word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word : __builtin_bswap64(word);
-            return window + bits_lowest(word) / 8;
+        if (wanted == ~UINT64_C(0) && window % sizeof(row) == 0 && clear_row(&chunk->map[window])) {
+            window += (unsigned)sizeof(row);
+            continue;
         }
-        window += 8;
+        unsigned first = clear_eight(&chunk->map[window], wanted);
+        window += first;
+        if (first < 8) {
+            return window;
+        }
+        wanted = ~UINT64_C(0);
     }
     return CHUNK_WINDOWS;
 }
@@ -86,6 +245,10 @@ void chunk_verify(const struct chunk *chunk)
         unsigned value = mark_load(&chunk->map[w]);
         unsigned code = value & ~CODE_CACHED;
         if (value == 0) {
+            continue;
+        }
+        if (value == CODE_DEAD) {
+            HM_CHECK(2 * w + 1 >= end, "nothing died inside a block");
             continue;
         }
         if (code >= CODE_HOLE) {

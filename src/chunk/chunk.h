@@ -3,11 +3,12 @@
  * The chunk's map is the single truth about it: one byte for each window of 32 bytes (two granules). As no
  * block and no linked hole is shorter than two granules, at most one of them starts in a window, and the byte
  * of that window names it (class.h). What no block covers is free; free memory is either part of a linked
- * hole (hole.h) or dead, that is, waiting to be swept.
+ * hole (hole.h) or dead, that is, waiting to be swept. The window in which a dead block began says so, CODE_DEAD, if its
+ * owner took it back; after the next sweep nothing begins there.
  *
  * Who may change what:
  *  - user -> cached, cached -> user: the owner thread, without a lock, in malloc and free;
- *  - cached -> 0, holes, 0 -> cached: the holder of the owner's lock;
+ *  - cached -> dead, dead -> 0, holes, 0 -> cached: the holder of the owner's lock;
  *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free
  * show.
  *
@@ -41,10 +42,12 @@ struct chunk {
     uint32_t linked;        /* granules of linked holes; owner's lock */
     uint32_t fresh;         /* from this granule on, memory is zero but for hole records; owner's lock */
     uint32_t swept_dead;    /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t swept_gone;    /* `gone` before the last sweep that looked at all of the map; owner's lock */
     uint32_t heard;         /* of `gone`, what the owner's sum has; owner's lock */
-    uint32_t bucket;        /* which list span.age is on; owner's lock */
     uint32_t review_used;   /* when `used` is no more than that, the bucket may have changed; owner's lock */
     _Atomic bool announced; /* in some thread heap's inbox */
+    uint8_t bucket;         /* which list span.age is on; owner's lock */
+    bool unmarked;          /* not all that is free is linked or marked dead; owner's lock */
     struct chunk *inbox_next; /* written by whoever set `announced` */
     struct slab *slab;        /* where the descriptor comes from */
     _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];
@@ -142,6 +145,16 @@ HM_INLINE struct chunk *chunk_of_mark(const void *block, uint8_t *mark)
     return (struct chunk *)(void *)(map - offsetof(struct chunk, map));
 }
 
+/* The next sweep finds what is free around this granule. If its window has a mark, it will be found by way of that, or is a lone
+ * granule between blocks. Owner's lock held. */
+HM_INLINE void chunk_note_dead(struct chunk *chunk, unsigned granule)
+{
+    uint8_t *mark = &chunk->map[granule / 2];
+    if (mark_load(mark) == 0) {
+        mark_store(mark, CODE_DEAD);
+    }
+}
+
 /* Dead granules: free, but in no hole. While a remote free is between its two steps, a sweep may have linked
  * what still counts as used. */
 HM_INLINE unsigned chunk_dead(const struct chunk *chunk)
@@ -168,8 +181,17 @@ HM_INLINE bool chunk_starts_block(const struct chunk *chunk, unsigned granule)
     return code != 0 && code < CODE_HOLE && code_parity(code) == granule % 2;
 }
 
-/* The first block or hole mark at window >= `window`; CHUNK_WINDOWS if none. */
+/* The first mark at window >= `window`; CHUNK_WINDOWS if none. */
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window);
+
+/* The last mark at window < `window`; CHUNK_WINDOWS if none. */
+unsigned chunk_previous_mark(const struct chunk *chunk, unsigned window);
+
+/* The first CODE_DEAD at window >= `window`; CHUNK_WINDOWS if none. */
+unsigned chunk_next_dead(const struct chunk *chunk, unsigned window);
+
+/* The first mark at window >= `window` that isn't CODE_DEAD; CHUNK_WINDOWS if none. Clears the CODE_DEAD in front of it. */
+unsigned chunk_clear_dead(struct chunk *chunk, unsigned window);
 
 /* Panics with the broken equation; the owner's lock is held. Concurrent remote frees are allowed for. */
 HM_COLD void chunk_verify(const struct chunk *chunk);

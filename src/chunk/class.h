@@ -8,7 +8,7 @@
  * A code is what the map of a chunk holds for a block: class and, for classes 0..38, the parity of the
  * granule that the block starts at (larger blocks start at even granules). Codes 1..125 mean a block that is
  * with the user; CODE_CACHED added, one that waits in a thread's cache; CODE_HOLE (+ parity) marks a linked
- * hole; 0: nothing starts here. */
+ * hole; CODE_DEAD, that something died in this window since the last sweep; 0: nothing starts here. */
 #ifndef HM_CHUNK_CLASS_H
 #define HM_CHUNK_CLASS_H
 
@@ -29,6 +29,7 @@
 #define CODE_LARGE  79u /* code of class CLASS_EXACT */
 #define CODE_LAST   125u
 #define CODE_HOLE   126u
+#define CODE_DEAD   (CODE_HOLE | CODE_CACHED)
 
 /* Bytes of a block of the class. */
 extern const uint32_t class_bytes[CLASS_COUNT];
@@ -78,6 +79,15 @@ HM_INLINE unsigned code_class(unsigned code)
 HM_INLINE unsigned code_parity(unsigned code)
 {
     return code < CODE_LARGE ? (code - 1) & 1 : 0;
+}
+
+/* class_granules(code_class(code)), for most codes without a look into memory. */
+HM_INLINE unsigned code_granules(unsigned code)
+{
+    if (HM_UNLIKELY(code >= CODE_LARGE)) {
+        return class_granules(code - CODE_LARGE + CLASS_EXACT);
+    }
+    return code > 2 ? (code + 1) / 2 : 2;
 }
 
 #endif

@@ -37,6 +37,14 @@ void holes_init(struct holes *holes, uint64_t secret);
 /* Links [granule, granule + granules) of the chunk; at least two granules. */
 void holes_insert(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned granules);
 
+/* Links [from, to), unless it is too short to be a hole: then it stays dead until a neighbour dies. */
+HM_INLINE void holes_link(struct holes *holes, struct chunk *chunk, unsigned from, unsigned to)
+{
+    if (to >= from + HOLE_MIN_GRANULES) {
+        holes_insert(holes, chunk, from, to - from);
+    }
+}
+
 /* Unlinks the hole that starts at `granule` and returns its length; wipes its record where the memory behind
  * counts as fresh. */
 unsigned holes_remove(struct holes *holes, struct chunk *chunk, unsigned granule);

@@ -161,6 +161,7 @@ static void shrink_in_chunk(struct theap *heap, const struct place *place, unsig
     mark_store(place->mark, class_code(class, place->granule % 2));
     if (owns(heap, place->chunk)) {
         lock_acquire(&heap->lock);
+        chunk_note_dead(place->chunk, place->granule + class_granules(class));
         theap_lower_locked(heap, place->chunk, died);
         theap_settle_locked(heap, &place->chunk, 1);
         lock_release(&heap->lock);

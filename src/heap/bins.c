@@ -136,17 +136,17 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
            mark_load(entry->mark) == (LARGE_USER | CODE_CACHED);
 }
 
-/* Takes the block from its bin's care: what the map says of it is cleared. */
+/* The block dies, and the map says so. */
 HM_INLINE void clear_entry(const struct entry *entry, uint8_t *mark)
 {
     /* Without its code another thread freed it in the moment in which its owner did. */
     if (HM_UNLIKELY(HM_RACY_BYTE(mark) == CODE_CACHED)) {
         diagnose_race(entry->block);
     }
-    mark_store(mark, 0);
+    mark_store(mark, CODE_DEAD);
 }
 
-/* Clears the map bytes of the entries and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
+/* Marks the entries' blocks dead and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
  * many rows there were; their chunks to `touched`. `count` > 0. */
 static unsigned clear_entries(unsigned class, struct entry *entries, unsigned count, struct chunk **touched)
 {

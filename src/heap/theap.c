@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/stat.h"
+#include "chunk/sweep.h"
 #include "heap/bins.h"
 #include "heap/core.h"
 #include "heap/diagnose.h"
@@ -60,14 +61,14 @@ static void enter_bucket(struct theap *heap, struct chunk *chunk)
 }
 
 /* The chunk's bucket, and the `used` below which it becomes another. */
-static unsigned find_bucket(struct chunk *chunk, uint32_t used)
+static uint8_t find_bucket(struct chunk *chunk, uint32_t used)
 {
     unsigned taken = used + chunk->linked + chunk->swept_dead;
     unsigned dead = taken < CHUNK_GRANULES ? CHUNK_GRANULES - taken : 0;
     unsigned bucket = bucket_of(dead);
     unsigned until = (2u << bucket) - dead;
     chunk->review_used = used > until ? used - until : 0;
-    return bucket;
+    return (uint8_t)bucket;
 }
 
 /* Remote frees are seen here, some time later. */
@@ -86,7 +87,7 @@ static uint32_t counted(const struct chunk *chunk)
 
 void theap_rebucket_locked(struct theap *heap, struct chunk *chunk)
 {
-    unsigned bucket = find_bucket(chunk, chunk_used(chunk));
+    uint8_t bucket = find_bucket(chunk, chunk_used(chunk));
     hear(heap, chunk);
     if (bucket != chunk->bucket) {
         unbucket(heap, chunk);
@@ -110,6 +111,7 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 static void disown_chunk(struct theap *heap, struct chunk *chunk)
 {
     holes_remove_all(&heap->holes, chunk);
+    chunk->unmarked = true;
     stat_add(&heap->used, (size_t)0 - counted(chunk));
     unbucket(heap, chunk);
     list_remove(&chunk->span.link);
@@ -117,9 +119,9 @@ static void disown_chunk(struct theap *heap, struct chunk *chunk)
 }
 
 /* `used` counts too little when a block was freed twice at the same moment and the owner's mark came last. */
-static void check_empty(const struct chunk *chunk)
+static void wipe_empty(struct chunk *chunk)
 {
-    unsigned window = chunk_next_mark(chunk, 0);
+    unsigned window = chunk_clear_dead(chunk, 0);
     if (HM_UNLIKELY(window < CHUNK_WINDOWS)) {
         unsigned code = mark_load(&chunk->map[window]) & ~CODE_CACHED;
         diagnose_race((const void *)chunk_address(chunk, 2 * window + code_parity(code)));
@@ -131,7 +133,7 @@ void theap_release_locked(struct theap *heap, struct chunk *chunk)
     struct core *core = heap->core;
     HM_ASSERT(chunk_used(chunk) == 0, "only an unused chunk is given back");
     disown_chunk(heap, chunk);
-    check_empty(chunk);
+    wipe_empty(chunk);
     stat_add(&heap->stats.chunks_released, 1);
     atomic_store(&chunk->span.owner, NULL);
     table_clear(&core->table, chunk);
@@ -230,7 +232,7 @@ bool theap_add_chunk(struct theap *heap)
 
 void theap_sweep_locked(struct theap *heap, struct chunk *chunk)
 {
-    carve_sweep(&heap->holes, chunk);
+    sweep_chunk(&heap->holes, chunk);
     theap_rebucket_locked(heap, chunk);
     stat_add(&heap->stats.sweeps, 1);
 }

@@ -62,7 +62,7 @@ static inline void *granule_memory(unsigned granule)
 static inline void fixture_kill(const struct entry *entry)
 {
     unsigned code = mark_load(entry->mark) & ~CODE_CACHED;
-    mark_store(entry->mark, 0);
+    mark_store(entry->mark, CODE_DEAD);
     chunk_keep(chunk, 0u - class_granules(code_class(code)));
 }
 

@@ -1,3 +1,4 @@
+#include "chunk/sweep.h"
 #include "chunk_fixture.h"
 
 TestSuite(carve, .init = fixture_setup, .fini = fixture_teardown);
@@ -30,7 +31,7 @@ Test(carve, each_class_fills_a_chunk)
             cr_assert_eq(*out[i].mark & CODE_CACHED, CODE_CACHED);
             fixture_kill(&out[i]);
         }
-        carve_sweep(&holes, chunk);
+        sweep_chunk(&holes, chunk);
         fixture_verify();
         cr_assert_eq(chunk->linked, CHUNK_GRANULES, "class %u: all of it is one hole again", class);
         cr_assert_eq(holes_find(&holes, CHUNK_GRANULES), granule_memory(0));
@@ -94,7 +95,7 @@ Test(carve, used_memory_is_not_known_to_be_zero)
     carve(10, 1, out);
     memset(out[0].block, 0x5a, class_bytes[10]);
     fixture_kill(&out[0]);
-    carve_sweep(&holes, chunk);
+    sweep_chunk(&holes, chunk);
     cr_assert_eq(carve(20, 1, out), 1);
     cr_assert_not(zero);
 }
@@ -109,9 +110,9 @@ Test(carve, zero_is_said_of_no_byte_that_was_used)
             carve_init(&holes, other, true);
             cr_assert_eq(carve_blocks(&holes, other, 0, class, 1, out, &zero), 1);
             memset(out[0].block, 0x5a, class_bytes[class]);
-            mark_store(out[0].mark, 0);
+            mark_store(out[0].mark, CODE_DEAD);
             chunk_keep(other, 0u - class_granules(class));
-            carve_sweep(&holes, other);
+            sweep_chunk(&holes, other);
             cr_assert_eq(carve_blocks(&holes, other, 0, next, 1, out, &zero), 1);
             cr_assert_not(zero, "%u, then %u", class_bytes[class], class_bytes[next]);
             chunk_drop(other);
@@ -143,7 +144,7 @@ Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
             fixture_verify();
             fixture_kill(&first);
             fixture_kill(&out[0]);
-            carve_sweep(&holes, chunk);
+            sweep_chunk(&holes, chunk);
             cr_assert_eq(chunk->linked, CHUNK_GRANULES);
         }
     }
@@ -184,54 +185,6 @@ Test(carve, an_extension_leaves_the_rest_of_a_hole)
     cr_assert_eq(holes_find(&holes, 2), granule_memory(40));
     cr_assert_eq(chunk->fresh, 40, "the caller's bytes aren't known to be zero");
     cr_assert_not(carve_extension(&holes, chunk, 2, CHUNK_GRANULES + 1));
-}
-
-Test(carve, sweep_joins_dead_blocks_of_all_sizes)
-{
-    unsigned count = 0;
-    for (unsigned class = 0; class < CLASS_IN_CHUNK; class += 3) {
-        count += carve(class, 1, out + count);
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (i % 4 != 0) {
-            fixture_kill(&out[i]);
-        }
-    }
-    carve_sweep(&holes, chunk);
-    fixture_verify();
-    for (unsigned i = 0; i + 4 < count; i += 4) {
-        struct block block;
-        cr_assert(chunk_block_at(chunk, chunk_granule((uintptr_t)out[i].block), &block));
-        unsigned behind = block.start + block.granules;
-        unsigned next = chunk_granule((uintptr_t)out[i + 4].block);
-        cr_assert_eq(holes_length(&holes, granule_memory(behind)), next - behind, "block %u", i);
-    }
-}
-
-Test(carve, sweep_changes_nothing_when_nothing_died)
-{
-    carve(5, 9, out);
-    fixture_kill(&out[4]);
-    carve_sweep(&holes, chunk);
-    uint8_t before[CHUNK_WINDOWS];
-    memcpy(before, chunk->map, sizeof(before));
-    carve_sweep(&holes, chunk);
-    cr_assert_arr_eq(before, chunk->map, sizeof(before));
-    fixture_verify();
-}
-
-Test(carve, sweep_remembers_what_it_could_not_use)
-{
-    carve(2, 3, out);
-    /* Three granules, of which two get a block again, and one stays dead. */
-    fixture_kill(&out[1]);
-    carve_sweep(&holes, chunk);
-    cr_assert_eq(chunk->swept_dead, 0);
-    void *hole = holes_find(&holes, 3);
-    cr_assert_eq(carve_blocks(&holes, chunk, chunk_granule((uintptr_t)hole), 0, 1, out, &zero), 1);
-    carve_sweep(&holes, chunk);
-    cr_assert_eq(chunk->swept_dead, 1);
-    cr_assert_eq(chunk_dead(chunk), 1);
 }
 
 /* Against a reference: which granule belongs to which block. */
@@ -275,7 +228,7 @@ Test(carve, random_carving_and_killing_agrees_with_a_reference)
             alive[pick / 2 % count] = false;
         }
         if (step % 16 == 0) {
-            carve_sweep(&holes, chunk);
+            sweep_chunk(&holes, chunk);
             fixture_verify();
         }
         if (step % 200 == 0) {

@@ -45,6 +45,61 @@ Test(chunk, used_is_what_was_kept_and_is_not_gone)
     cr_assert_eq(chunk_lose(chunk, 5), 0);
 }
 
+Test(chunk, the_last_mark_before_is_found_from_everywhere)
+{
+    static const unsigned windows[] = {0, 1, 7, 8, 9, 62, 63, 64, 511, 1024, 2046, 2047};
+    clear();
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        memset(chunk->map, 0, sizeof(chunk->map));
+        chunk->map[windows[i]] = 1;
+        for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
+            unsigned expected = from > windows[i] ? windows[i] : CHUNK_WINDOWS;
+            cr_assert_eq(chunk_previous_mark(chunk, from), expected, "mark at %u, from %u", windows[i], from);
+        }
+    }
+}
+
+/* Among all other marks. */
+Test(chunk, what_died_is_found_from_everywhere)
+{
+    static const unsigned windows[] = {0, 1, 7, 8, 62, 63, 64, 65, 511, 1024, 2046, 2047};
+    clear();
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
+            unsigned value = w * 7 % 256;
+            chunk->map[w] = (uint8_t)(value == CODE_DEAD ? 0 : value);
+        }
+        chunk->map[windows[i]] = CODE_DEAD;
+        for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
+            unsigned expected = from <= windows[i] ? windows[i] : CHUNK_WINDOWS;
+            cr_assert_eq(chunk_next_dead(chunk, from), expected, "dead at %u, from %u", windows[i], from);
+        }
+    }
+}
+
+/* Up to each place from each place. */
+Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
+{
+    clear();
+    for (unsigned stop = 0; stop <= 100; stop++) {
+        for (unsigned from = 0; from <= 100; from++) {
+            for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
+                chunk->map[w] = w % 3 == 0 || w / 20 % 2 == 0 ? CODE_DEAD : 0;
+            }
+            chunk->map[stop] = CODE_CACHED;
+            unsigned expected = from <= stop ? stop : CHUNK_WINDOWS;
+            cr_assert_eq(chunk_clear_dead(chunk, from), expected, "from %u to %u", from, stop);
+            for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
+                bool cleared = w >= from && w < expected;
+                cr_assert(w == stop || !cleared || chunk->map[w] == 0, "%u: from %u to %u", w, from, stop);
+                cr_assert(cleared || w % 3 != 0 || chunk->map[w] != 0, "%u: from %u to %u", w, from, stop);
+            }
+            cr_assert_eq(chunk->map[stop], CODE_CACHED);
+        }
+    }
+    cr_assert_eq(chunk_clear_dead(chunk, CHUNK_WINDOWS), CHUNK_WINDOWS);
+}
+
 Test(chunk, the_next_mark_is_found_from_everywhere)
 {
     static const unsigned windows[] = {0, 1, 7, 8, 9, 62, 63, 64, 511, 1024, 2046, 2047};
@@ -185,8 +240,13 @@ static void link_inside(void)
 
 static void cache_a_hole(void)
 {
-    chunk->map[100] = CODE_HOLE | CODE_CACHED;
+    chunk->map[100] = (CODE_HOLE + 1) | CODE_CACHED;
     chunk->linked = 2;
+}
+
+static void die_inside(void)
+{
+    chunk->map[2] = CODE_DEAD;
 }
 
 static void lose_a_hole(void)
@@ -217,6 +277,7 @@ Test(chunk, verify_names_the_broken_equation)
         {lose_count, "used >= granules of blocks"},
         {link_inside, "no hole starts inside a block"},
         {cache_a_hole, "a hole is never cached"},
+        {die_inside, "nothing died inside a block"},
         {lose_a_hole, "linked counts the marked holes"},
         {link_too_much, "<= all granules"},
         {other_kind, "kind chunk"},

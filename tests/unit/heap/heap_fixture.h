@@ -64,10 +64,11 @@ static inline uint8_t *mark_of(const void *block)
     return &chunk->map[chunk_granule((uintptr_t)block) / 2];
 }
 
-/* 0 also when the chunk is gone. */
+/* 0 also when it died there, and when the chunk is gone. */
 static inline unsigned mark_value(const void *block)
 {
-    return chunk_of(block) == NULL ? 0 : mark_load(mark_of(block));
+    unsigned value = chunk_of(block) == NULL ? 0 : mark_load(mark_of(block));
+    return value == CODE_DEAD ? 0 : value;
 }
 
 static inline bool is_zero(const void *memory, size_t bytes)

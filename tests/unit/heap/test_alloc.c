@@ -152,6 +152,23 @@ Test(alloc, a_block_shrinks_in_place_and_its_tail_is_free)
     assert_empty();
 }
 
+Test(alloc, the_tail_of_a_block_that_shrank_serves_again)
+{
+    char *block = get(a, 4000);
+    struct chunk *chunk = chunk_of(block);
+    theap_drop_bins(a, true);
+    lock_acquire(&a->lock);
+    theap_sweep_locked(a, chunk);
+    lock_release(&a->lock);
+    cr_assert_eq(core_realloc(core, a, block, 100), block);
+    lock_acquire(&a->lock);
+    theap_sweep_locked(a, chunk);
+    lock_release(&a->lock);
+    cr_assert_eq(chunk_dead(chunk), 0);
+    put(a, block);
+    assert_empty();
+}
+
 Test(alloc, a_block_shrinks_in_place_for_another_thread_too)
 {
     char *block = get(a, 10000);

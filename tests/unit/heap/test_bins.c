@@ -65,7 +65,7 @@ Test(bins, flush_empties_the_older_ones)
     bins_flush(a, 4, 13, true);
     cr_assert_eq(bins_count(a, 4), 7);
     for (int i = 0; i < 20; i++) {
-        cr_assert_eq(*mark_of(blocks[i]) != 0, i >= 13, "block %d", i);
+        cr_assert_eq(mark_value(blocks[i]) != 0, i >= 13, "block %d", i);
     }
     verify();
     bins_flush(a, 4, 0, true);
@@ -140,7 +140,7 @@ Test(bins, torn_entries_are_left_alone)
     mark_to_user(bottom[5].mark);
     bottom[6] = good;
     theap_drop_bins(a, false);
-    cr_assert_eq(*mark_of(blocks[0]), 0, "the whole one is flushed, once");
+    cr_assert_eq(mark_value(blocks[0]), 0, "the whole one is flushed, once");
     cr_assert_neq(*mark_of(blocks[1]), 0);
     cr_assert_neq(*mark_of(blocks[3]), 0);
     cr_assert_neq(*mark_of(blocks[4]), 0);

@@ -1,0 +1,117 @@
+#include "chunk/sweep.h"
+
+static_assert(CODE_HOLE % 2 == 0, "the low bit of a hole's mark is its parity");
+
+/* A stretch of free granules that the walk is in, and the linked hole that it starts with. */
+struct gap {
+    unsigned start;
+    unsigned hole; /* start of the hole, if it lies where the gap starts; else NO_HOLE */
+};
+#define NO_HOLE CHUNK_GRANULES
+
+static void close_gap(struct holes *holes, struct chunk *chunk, const struct gap *gap, unsigned end)
+{
+    if (gap->hole != NO_HOLE) {
+        if (gap->hole + holes_length(holes, (const void *)chunk_address(chunk, gap->hole)) == end) {
+            return;
+        }
+        holes_remove(holes, chunk, gap->hole);
+    }
+    holes_link(holes, chunk, gap->start, end);
+}
+
+/* Goes on behind a block; returns the first window that may have the next mark. */
+static unsigned pass_block(struct holes *holes, struct chunk *chunk, struct gap *gap, unsigned window,
+                           unsigned code)
+{
+    unsigned start = 2 * window + code_parity(code);
+    if (start != gap->start) {
+        close_gap(holes, chunk, gap, start);
+    }
+    gap->start = start + code_granules(code);
+    gap->hole = NO_HOLE;
+    return window + 1 > gap->start / 2 ? window + 1 : gap->start / 2;
+}
+
+static void walk(struct holes *holes, struct chunk *chunk)
+{
+    struct gap gap = {.start = 0, .hole = NO_HOLE};
+    unsigned w = 0;
+    while ((w = chunk_clear_dead(chunk, w)) < CHUNK_WINDOWS) {
+        unsigned value = mark_load(&chunk->map[w]);
+        unsigned code = value & ~CODE_CACHED;
+        if (code != 0 && code < CODE_HOLE) {
+            w = pass_block(holes, chunk, &gap, w, code);
+            continue;
+        }
+        unsigned start = 2 * w + value % 2;
+        if (value != 0 && start == gap.start) {
+            gap.hole = start;
+        } else if (value != 0) {
+            holes_remove(holes, chunk, start);
+        }
+        /* Zero: another thread freed it since the scan saw it. */
+        w++;
+    }
+    close_gap(holes, chunk, &gap, CHUNK_GRANULES);
+}
+
+/* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. Nothing is
+ * marked dead in front of the window. */
+static unsigned take_before(struct holes *holes, struct chunk *chunk, unsigned window)
+{
+    while ((window = chunk_previous_mark(chunk, window)) < CHUNK_WINDOWS) {
+        unsigned value = mark_load(&chunk->map[window]);
+        unsigned code = value & ~CODE_CACHED;
+        if (code >= CODE_HOLE) {
+            holes_remove(holes, chunk, 2 * window + value % 2);
+            return 2 * window + value % 2;
+        }
+        if (code != 0) {
+            return 2 * window + code_parity(code) + code_granules(code);
+        }
+    }
+    return 0;
+}
+
+/* Where the free granules end that begin in the window or in front of it. Holes in them are unlinked, marks of what died are cleared. */
+static unsigned take_behind(struct holes *holes, struct chunk *chunk, unsigned window)
+{
+    while ((window = chunk_clear_dead(chunk, window)) < CHUNK_WINDOWS) {
+        unsigned value = mark_load(&chunk->map[window]);
+        unsigned code = value & ~CODE_CACHED;
+        if (code != 0 && code < CODE_HOLE) {
+            return 2 * window + code_parity(code);
+        }
+        if (value != 0) {
+            holes_remove(holes, chunk, 2 * window + value % 2);
+        }
+        window++;
+    }
+    return CHUNK_GRANULES;
+}
+
+static void join_marked(struct holes *holes, struct chunk *chunk)
+{
+    unsigned window = 0;
+    while ((window = chunk_next_dead(chunk, window)) < CHUNK_WINDOWS) {
+        unsigned start = take_before(holes, chunk, window);
+        unsigned end = take_behind(holes, chunk, window);
+        holes_link(holes, chunk, start, end);
+        window = end / 2;
+    }
+}
+
+void sweep_chunk(struct holes *holes, struct chunk *chunk)
+{
+    /* Read before the map: a remote free marks first and counts then. */
+    uint32_t gone = atomic_load(&chunk->gone);
+    if (chunk->unmarked || gone != chunk->swept_gone) {
+        walk(holes, chunk);
+        chunk->unmarked = false;
+        chunk->swept_gone = gone;
+    } else {
+        join_marked(holes, chunk);
+    }
+    chunk->swept_dead = chunk_dead(chunk);
+}

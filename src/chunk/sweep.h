@@ -1,0 +1,14 @@
+/* Sweeping: dead granules become holes again. The owner's lock is held.
+ *
+ * What the owner takes back, it marks CODE_DEAD in the map; a sweep looks for these marks and joins what is free around
+ * each, so that it costs what died, not what lives. What other threads free leaves no mark: a chunk in which they did
+ * since the last sweep is walked from block to block. */
+#ifndef HM_CHUNK_SWEEP_H
+#define HM_CHUNK_SWEEP_H
+
+#include "chunk/hole.h"
+
+/* Joins all that is free in the chunk into holes, and links them. */
+void sweep_chunk(struct holes *holes, struct chunk *chunk);
+
+#endif
