@@ -137,7 +137,7 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
 }
 
 /* The block dies, and the map says so. */
-HM_INLINE void clear_entry(const struct entry *entry, uint8_t *mark)
+HM_INLINE void end_block(const struct entry *entry, uint8_t *mark)
 {
     /* Without its code another thread freed it in the moment in which its owner did. */
     if (HM_UNLIKELY(HM_RACY_BYTE(mark) == CODE_CACHED)) {
@@ -147,8 +147,8 @@ HM_INLINE void clear_entry(const struct entry *entry, uint8_t *mark)
 }
 
 /* Marks the entries' blocks dead and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
- * many rows there were; their chunks to `touched`. `count` > 0. */
-static unsigned clear_entries(unsigned class, struct entry *entries, unsigned count, struct chunk **touched)
+ * many rows there were; their chunks to `touched`. `count` > 0; the last entry is spoilt. */
+static unsigned end_blocks(unsigned class, struct entry *entries, unsigned count, struct chunk **touched)
 {
     const uint32_t granules = class_granules(class);
     struct entry *last = entries + count - 1;
@@ -165,14 +165,14 @@ static unsigned clear_entries(unsigned class, struct entry *entries, unsigned co
         HM_FORGET(window_of); /* or it is subtracted from a copy of each mark */
         *row++ = chunk;
         do {
-            clear_entry(entry, mark);
+            end_block(entry, mark);
             dead += granules;
             entry++;
             mark = entry->mark;
         } while ((uintptr_t)mark + window_of < CHUNK_WINDOWS);
         chunk_lower(chunk, dead);
     }
-    clear_entry(last, last_mark);
+    end_block(last, last_mark);
     *row = chunk_of_mark(last->block, last_mark);
     chunk_lower(*row++, granules);
     return (unsigned)(row - touched);
@@ -182,7 +182,7 @@ static void flush_trusted(struct theap *heap, unsigned class, struct entry *entr
 {
     struct chunk *touched[BINS_MAX_CAPACITY];
     size_t granules = (size_t)count * class_granules(class);
-    unsigned rows = clear_entries(class, entries, count, touched);
+    unsigned rows = end_blocks(class, entries, count, touched);
     heap->flushed += granules;
     stat_add(&heap->used, 0 - granules);
     theap_settle_locked(heap, touched, rows);
@@ -242,7 +242,7 @@ void bins_settle_loose(struct theap *heap, bool trusted)
         unsigned class = trusted ? class_of_entry(entry) : whole_class(heap, entry);
         if (class < CLASS_IN_CHUNK) {
             dead += class_granules(class);
-            rows += clear_entries(class, entry, 1, touched + rows);
+            rows += end_blocks(class, entry, 1, touched + rows);
         }
     }
     heap->loose_count = 0;
