@@ -119,7 +119,7 @@ HM_INLINE uint32_t name_block(struct growing *growing, struct lane *lane, struct
     return index;
 }
 
-/* In the range, in a place of the ring, or in another range. */
+/* In the range, in a spare place, or in another range. */
 static bool place_ready(struct growing *growing, struct lane *lane, size_t stride, uintptr_t *at)
 {
     struct mchunks *chunks = &growing->chunks;
@@ -257,9 +257,11 @@ static bool bury_small(struct growing *growing, struct lane *lane, const struct 
     size_t stride = mchunk_stride(block->size, growing->alignment);
     bool special = atomic_load_explicit(&block->chunk->special, memory_order_relaxed) != 0;
     bool wanted = !special && spare_wanted(chunks, block->chunk, stride);
-    struct spare out =
-        spare_turn(lane, block->at - HEADER_BYTES, wanted ? stride : 0, readers_epoch(chunks->readers));
+    struct spare out = wanted ? spare_make_room(&lane->spares) : spare_turn(&lane->spares);
     bool settle = !wanted && block_kill(growing, block->chunk, block->at, block->size);
+    if (wanted) {
+        spare_put(lane, block->chunk, block->at - HEADER_BYTES, stride, growing_died(growing));
+    }
     return spare_drop(chunks, &out) || settle;
 }
 

@@ -80,15 +80,28 @@ HM_INLINE hm_handle make_block(struct growing *growing, struct lane *lane, size_
     return word | (hm_handle)index * MTABLE_LOW;
 }
 
-/* The lane's range is too short: a place in the ring may do. The lane's lock is held. */
-HM_NOINLINE static hm_handle alloc_not_here(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise)
+/* A spare place, or the range gone on with. */
+static bool place_here(struct growing *growing, struct lane *lane, size_t stride, uintptr_t *at)
+{
+    struct mchunks *chunks = &growing->chunks;
+    if (stride <= chunks->spare_bytes && spare_take(lane, chunks, stride, at)) {
+        return true;
+    }
+    if (lane->stop - lane->at < stride) {
+        return false;
+    }
+    lane_refill(lane, chunks, stride, WANT_ANY);
+    *at = lane_bump(lane, stride);
+    return true;
+}
+
+/* The lane's range is too short, or something was freed. The lane's lock is held. */
+HM_NOINLINE static hm_handle alloc_not_here(struct hm_heap *heap, size_t size, alloc_otherwise *otherwise,
+                                            struct lane *lane, size_t stride)
 {
     struct growing *growing = growing_of(heap);
-    struct lane *lane = own_lane(growing);
-    size_t stride = (size + growing->round) & growing->mask;
     uintptr_t at;
-    bool found = lane->entries.head != 0 && stride <= growing->chunks.spare_bytes &&
-                 spare_take(lane, &growing->chunks, stride, &at);
+    bool found = lane->entries.head != 0 && place_here(growing, lane, stride, &at);
     hm_handle handle = found ? make_block(growing, lane, size, at) : 0;
     movable_unlock(&lane->lock, growing->locked);
     return found ? handle : otherwise(heap, size);
@@ -106,7 +119,7 @@ HM_INLINE hm_handle alloc_quick(struct hm_heap *heap, size_t size, alloc_otherwi
     size_t stride = (size + growing->round) & growing->mask;
     uintptr_t at = lane->at;
     if (HM_UNLIKELY(lane->end - at < stride || lane->entries.head == 0)) {
-        return alloc_not_here(heap, size, otherwise);
+        return alloc_not_here(heap, size, otherwise, lane, stride);
     }
     lane->at = at + stride;
     return leave_lane_with(lane, make_block(growing, lane, size, at), owners);
@@ -145,19 +158,6 @@ HM_COLD static bool free_crossed(struct growing *growing, struct lane *lane, str
     return true;
 }
 
-/* A place falls out of the ring. */
-HM_NOINLINE static bool free_turned(struct growing *growing, struct lane *lane, struct spare out)
-{
-    struct mchunk *chunk = mchunks_find(&growing->chunks, out.at);
-    atomic_store_explicit(header_at(out.at), header_dead(out.length, out.epoch), memory_order_release);
-    uint32_t before = atomic_fetch_sub_explicit(&chunk->live, out.length, memory_order_acq_rel);
-    if (HM_UNLIKELY(mchunks_crossed(before, out.length))) {
-        return free_crossed(growing, lane, chunk, &(struct spare){0});
-    }
-    movable_unlock(&lane->lock, growing->locked);
-    return true;
-}
-
 /* The entry is the caller's, but there is more to do than usual; or the header doesn't name the entry. */
 HM_COLD static bool free_special(struct growing *growing, struct lane *lane, struct mentry *entry,
                                  uint64_t word)
@@ -169,15 +169,28 @@ HM_COLD static bool free_special(struct growing *growing, struct lane *lane, str
     return true;
 }
 
-/* The place of a block that has no name any more, to the ring or dead. The lane's lock is held. */
-HM_INLINE bool free_place(struct growing *growing, struct lane *lane, struct mchunk *chunk, uintptr_t at,
-                          size_t stride, enum owners owners)
+/* A spare place becomes a dead piece. */
+HM_NOINLINE static bool free_turned(struct growing *growing, struct lane *lane, struct spare out)
 {
-    uint64_t epoch = readers_epoch(growing->chunks.readers);
-    bool wanted = spare_wanted(&growing->chunks, chunk, stride);
-    struct spare out = spare_turn(lane, at, wanted ? stride : 0, epoch);
-    if (!wanted) {
-        atomic_store_explicit(header_at(at), header_dead(stride, epoch), memory_order_release);
+    atomic_store_explicit(header_at(out.at), header_dead(out.length, out.epoch), memory_order_release);
+    uint32_t before = atomic_fetch_sub_explicit(&out.chunk->live, out.length, memory_order_acq_rel);
+    if (HM_UNLIKELY(mchunks_crossed(before, out.length))) {
+        return free_crossed(growing, lane, out.chunk, &(struct spare){0});
+    }
+    movable_unlock(&lane->lock, growing->locked);
+    return true;
+}
+
+/* No room for the place that comes, or it may not come: another one goes. */
+HM_NOINLINE static bool free_in_turn(struct growing *growing, struct lane *lane, struct mchunk *chunk,
+                                     uintptr_t at, size_t stride)
+{
+    struct spare out = spare_turn(&lane->spares);
+    if (spare_wanted(&growing->chunks, chunk, stride)) {
+        spare_put(lane, chunk, at, stride, growing_died(growing));
+    } else {
+        uint64_t dead = header_dead(stride, readers_epoch(growing->chunks.readers));
+        atomic_store_explicit(header_at(at), dead, memory_order_release);
         uint32_t before = atomic_fetch_sub_explicit(&chunk->live, (uint32_t)stride, memory_order_acq_rel);
         if (HM_UNLIKELY(mchunks_crossed(before, stride))) {
             return free_crossed(growing, lane, chunk, &out);
@@ -186,6 +199,18 @@ HM_INLINE bool free_place(struct growing *growing, struct lane *lane, struct mch
     if (out.length > 0) {
         return free_turned(growing, lane, out);
     }
+    movable_unlock(&lane->lock, growing->locked);
+    return true;
+}
+
+/* The place of a block that has no name any more becomes a spare one, or dead. The lane's lock is held. */
+HM_INLINE bool free_place(struct growing *growing, struct lane *lane, struct mchunk *chunk, uintptr_t at,
+                          size_t stride, enum owners owners)
+{
+    if (HM_UNLIKELY(!spare_wanted(&growing->chunks, chunk, stride) || lane->spares.vacant == 0)) {
+        return free_in_turn(growing, lane, chunk, at, stride);
+    }
+    spare_put(lane, chunk, at, stride, growing_died(growing));
     return leave_lane(lane, owners);
 }
 

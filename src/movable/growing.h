@@ -93,6 +93,14 @@ const struct lane *growing_lane_of(const struct growing *growing, const struct m
 void growing_lock_all(struct growing *growing);
 void growing_unlock_all(struct growing *growing);
 
+/* For the place of what becomes unreachable, while a lane's lock is held: the epoch of its death, or 0 if no section ever looked at
+ * anything here. */
+HM_INLINE uint64_t growing_died(const struct growing *growing)
+{
+    return atomic_load_explicit(&growing->read, memory_order_relaxed) ? readers_epoch(growing->env->readers)
+                                                                      : 0;
+}
+
 HM_INLINE struct growing *growing_of(struct hm_heap *heap)
 {
     return (struct growing *)(void *)heap;

@@ -3,15 +3,18 @@
 #include "base/check.h"
 #include "movable/spare.h"
 
-#define LANE_TRIES   8
-#define SLICE_BYTES  ((size_t)1 << 10)  /* used of a range before the ring is asked again, */
-#define SLICE_ALONE  ((size_t)32 << 10) /* or so much while nothing is freed */
+#define LANE_TRIES 8
+/* Used of a range before the spare places are asked again, when none came since the last time, and so often doubled when none came
+ * since the time before. */
+#define SLICE_BYTES  ((size_t)1 << 10)
+#define SLICE_DOUBLE 5u
 #define LANE_NO_BASE (UINTPTR_MAX - MCHUNK_BYTES + 1)
 
 void lane_init(struct lane *lane)
 {
     *lane = (struct lane){0};
     lock_init(&lane->lock, LOCK_RANK_MOVABLE_LANE);
+    spare_init(&lane->spares);
     lane->base = LANE_NO_BASE;
 }
 
@@ -38,14 +41,22 @@ static void close_range(struct lane *lane)
     lane->tail = false;
 }
 
-/* Goes on with the range. The compactor has no ring. */
+/* Bytes beyond a request that no spare place was found for: none at first, as the next one may be smaller. */
+static size_t slice_more(struct spares *spares)
+{
+    uint32_t most = spares->waiting != 0 ? 1 : 2;
+    spares->slices = spares->sliced != spares->came ? 0 : spares->slices + (spares->slices < most);
+    spares->sliced = spares->came;
+    return spares->slices == 0 ? 0 : SLICE_BYTES << (spares->slices - 1) * SLICE_DOUBLE;
+}
+
+/* Goes on with the range. The compactor has no spare places. */
 static void open_slice(struct lane *lane, const struct mchunks *set, size_t stride, enum mchunks_want want)
 {
     size_t left = lane->stop - lane->at;
-    size_t slice = stride + (lane->spare_turn == lane->spare_sliced ? SLICE_ALONE : SLICE_BYTES);
-    bool whole = want == WANT_MOVE || set->spare_bytes == 0 || slice > left;
-    lane->end = whole ? lane->stop : lane->at + slice;
-    lane->spare_sliced = lane->spare_turn;
+    bool whole = want == WANT_MOVE || set->spare_bytes == 0;
+    size_t slice = whole ? left : stride + slice_more(&lane->spares);
+    lane->end = slice < left ? lane->at + slice : lane->stop;
 }
 
 static bool open_range(struct lane *lane, struct mchunks *set, const struct range_wanted *wanted,
@@ -96,7 +107,8 @@ static void spare_range(struct lane *lane, struct mchunks *set)
 {
     uintptr_t left = lane->stop - lane->at;
     if (left > 0 && left <= set->spare_bytes && !lane->tail) {
-        struct spare out = spare_turn(lane, lane->at, left, 0);
+        struct spare out = spare_make_room(&lane->spares);
+        spare_put(lane, lane->chunk, lane->at, left, 0);
         lane->at = lane->stop;
         lane->end = lane->stop;
         spare_drop(set, &out);

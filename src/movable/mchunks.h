@@ -28,7 +28,7 @@ struct mchunks {
     struct meta_pool *pool;
     struct readers *readers;
     uint8_t special;    /* mchunk.special of new chunks */
-    size_t spare_bytes; /* the longest place in a lane's ring; 0: they have none */
+    size_t spare_bytes; /* the longest spare place of a lane; 0: they have none */
     size_t alignment;
     size_t chunk_bytes; /* a power of two */
     size_t limit;       /* on held; SIZE_MAX: none */

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "movable/block.h"
+#include "movable/spare.h"
 
 /* Statistics */
 
@@ -208,6 +209,9 @@ static void verify_locked(struct growing *growing)
 {
     struct walk walk = {.growing = growing};
     struct sums sums = sum_lanes(growing);
+    for (unsigned i = 0; i <= growing->lane_mask; i++) {
+        spare_verify(&growing->lane[i], &growing->chunks);
+    }
     for (struct list *node = growing->chunks.all.next; node != &growing->chunks.all; node = node->next) {
         struct mchunk *chunk = LIST_ENTRY(node, struct mchunk, all);
         if (chunk->state != MCHUNK_LIMBO) {

@@ -27,6 +27,11 @@ static void use_up(size_t left, hm_handle *handles, size_t *count)
     } while (lane->stop - lane->at >= left);
 }
 
+static unsigned count_spares(const struct lane *lane)
+{
+    return (unsigned)__builtin_popcountll(~lane->spares.vacant);
+}
+
 Test(spare, a_freed_place_is_used_again_when_no_section_may_look_at_it)
 {
     static hm_handle handles[2000];
@@ -69,7 +74,6 @@ Test(spare, places_are_used_before_the_range_is)
     }
     cr_assert_eq(used, FREED);
     cr_assert_eq(lane->at - at, (size_t)(BLOCKS - FREED) * 1008);
-    cr_assert_gt(lane->stop, lane->end);
     heap->kind->verify(heap);
 }
 
@@ -80,10 +84,6 @@ Test(spare, a_longer_place_is_split)
     use_up(1008, handles, &count);
     uintptr_t place = (uintptr_t)hm_deref(heap, handles[10]);
     cr_assert_eq(g_free(heap, handles[10]), MOVABLE_OK);
-    struct lane *lane = block_lane(growing_of(heap));
-    while (lane->end - lane->at >= 208) {
-        g_alloc(heap, 200);
-    }
     hm_handle first = g_alloc(heap, 200);
     hm_handle second = g_alloc(heap, 780);
     cr_assert_eq((uintptr_t)hm_deref(heap, first), place);
@@ -104,9 +104,7 @@ Test(spare, a_sparse_chunk_becomes_empty)
             cr_assert_eq(g_free(heap, handles[i][j]), MOVABLE_OK);
         }
     }
-    for (unsigned i = 0; i < LANE_SPARES; i++) {
-        cr_assert_eq(growing->lane[0].spare[i].length, 0);
-    }
+    cr_assert_eq(count_spares(&growing->lane[0]), 0);
     cr_assert_leq(growing->chunks.count, 2);
 }
 
@@ -118,9 +116,9 @@ Test(spare, compaction_takes_all_places)
     for (size_t i = 0; i < 5; i++) {
         cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
     }
-    cr_assert_gt(block_lane(growing_of(heap))->spare[0].length, 0);
+    cr_assert_eq(count_spares(block_lane(growing_of(heap))), 5);
     g_compact(heap);
-    cr_assert_eq(block_lane(growing_of(heap))->spare[0].length, 0);
+    cr_assert_eq(count_spares(block_lane(growing_of(heap))), 0);
 }
 
 Test(spare, a_heap_near_its_limit_keeps_none)
@@ -129,6 +127,88 @@ Test(spare, a_heap_near_its_limit_keeps_none)
     struct hm_heap *other = growing_create(&fixture.env, 8, &options);
     hm_handle handle = g_alloc(other, 1000);
     cr_assert_eq(g_free(other, handle), MOVABLE_OK);
-    cr_assert_eq(block_lane(growing_of(other))->spare[0].length, 0);
+    cr_assert_eq(count_spares(block_lane(growing_of(other))), 0);
     other->kind->destroy(other);
+}
+
+Test(spare, places_of_a_bin_do_for_requests_of_lower_ones)
+{
+    unsigned last = 0;
+    for (size_t length = 32; length <= SPARE_BYTES_MAX; length += 8) {
+        unsigned bin = spare_bin(length);
+        cr_assert(bin < LANE_BINS && (bin == last || last == 0 || bin == last + 1));
+        last = bin;
+    }
+    cr_assert_eq(last, LANE_BINS - 1);
+}
+
+/* Of a new block; another one, which stays, lies behind it. */
+static uintptr_t place_of_size(size_t size, hm_handle *handle)
+{
+    *handle = g_alloc(heap, size);
+    g_alloc(heap, 40);
+    return (uintptr_t)hm_deref(heap, *handle);
+}
+
+Test(spare, the_shortest_place_that_does_is_taken)
+{
+    hm_handle handle[3];
+    uintptr_t large = place_of_size(3000, &handle[0]);
+    uintptr_t middle = place_of_size(1000, &handle[1]);
+    uintptr_t small = place_of_size(200, &handle[2]);
+    for (int i = 0; i < 3; i++) {
+        cr_assert_eq(g_free(heap, handle[i]), MOVABLE_OK);
+    }
+    cr_assert_eq((uintptr_t)hm_deref(heap, g_alloc(heap, 900)), middle);
+    cr_assert_eq((uintptr_t)hm_deref(heap, g_alloc(heap, 200)), small);
+    cr_assert_eq((uintptr_t)hm_deref(heap, g_alloc(heap, 200)), large);
+    heap->kind->verify(heap);
+}
+
+Test(spare, where_none_is_vacant_another_one_is_dead)
+{
+    enum { BLOCKS = 300 };
+    static hm_handle handles[BLOCKS];
+    struct growing *growing = growing_of(heap);
+    struct lane *lane = block_lane(growing);
+    for (int i = 0; i < BLOCKS; i++) {
+        handles[i] = g_alloc(heap, 100 + (size_t)i % 7 * 300);
+        g_alloc(heap, 40);
+    }
+    uint32_t live = atomic_load(&lane->chunk->live);
+    size_t dead = 0;
+    for (int i = 0; i < BLOCKS; i++) {
+        size_t stride = mchunk_stride(100 + (size_t)i % 7 * 300, growing->alignment);
+        dead += i < BLOCKS - (int)LANE_SPARES ? stride : 0;
+        cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+        heap->kind->verify(heap);
+    }
+    cr_assert_eq(count_spares(lane), LANE_SPARES);
+    cr_assert_eq(atomic_load(&lane->chunk->live), live - dead);
+}
+
+Test(spare, places_that_sections_may_look_at_wait)
+{
+    enum { FREED = 20 };
+    hm_handle handles[FREED];
+    struct lane *lane = block_lane(growing_of(heap));
+    for (int i = 0; i < FREED; i++) {
+        place_of_size(500, &handles[i]);
+    }
+    heap->kind->read_enter(heap);
+    for (int i = 0; i < FREED; i++) {
+        cr_assert_eq(g_free(heap, handles[i]), MOVABLE_OK);
+    }
+    for (int i = 0; i < 100; i++) {
+        g_alloc(heap, 500);
+    }
+    cr_assert_eq(__builtin_popcountll(lane->spares.waiting), FREED);
+    heap->kind->verify(heap);
+    heap->kind->read_leave(heap);
+    for (int i = 0; i < 100; i++) {
+        g_alloc(heap, 500);
+    }
+    cr_assert_eq(lane->spares.waiting, 0);
+    cr_assert_eq(count_spares(lane), 0);
+    heap->kind->verify(heap);
 }
