@@ -1,18 +1,14 @@
 #include "movable/evacuate.h"
 
-#include <string.h>
-
 #include "base/check.h"
 #include "movable/block.h"
-#include "movable/nested.h"
+#include "movable/move.h"
 #include "movable/spare.h"
-#include "movable/wait.h"
 
 #define PIECE_BYTES  ((size_t)256 << 10) /* moved for one holding of the lock, */
 #define PIECE_NS     UINT64_C(1000000)   /* or so long */
 #define AHEAD_BYTES  4096
-#define LOOKS        40 /* at a header that looks overwritten */
-#define CLOCK_PIECES 8  /* looked at between two looks at the clock */
+#define CLOCK_PIECES 8 /* looked at between two looks at the clock */
 #define CLOCK_BYTES  ((size_t)8 << 10)
 #define RUN_SHARE    4 /* a run moves at most so many times what the heap holds */
 
@@ -46,149 +42,17 @@ static bool in_time(struct step *step)
     return step->deadline == UINT64_MAX || os_now_ns() < step->deadline;
 }
 
-/* Moving one block */
+/* Emptying the victim */
 
-enum outcome { MOVED, GONE, PINNED, VETOED, LOST, SLOTS, NO_PLACE };
-
-struct move {
-    struct mchunk *chunk;
-    struct mentry *entry;
-    uintptr_t at;
-    uint32_t index;
-    uint64_t word;
-    uint64_t header;
-    _Atomic uintptr_t *slot; /* NULL: named by handle */
-};
-
-/* Header and entry didn't agree: fine if they do at some time, as a free or a resize was under way. Entries and places are used again, so
- * what one look more finds may be the same by chance. */
-static enum outcome disagree(struct step *step, const struct move *move)
-{
-    struct wait wait = {0};
-    for (unsigned i = 0; i < LOOKS; i++) {
-        bool named = mtable_has(&step->growing->table, move->index);
-        uint64_t word = named ? entry_word(move->entry) : move->word;
-        uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
-        if (word != move->word || header != move->header ||
-            (named && entry_address(move->entry) == move->at)) {
-            return GONE;
-        }
-        wait_step(&wait);
-    }
-    uint32_t offset = (uint32_t)(move->at - HEADER_BYTES - move->chunk->span.addr);
-    mchunk_corrupt(move->chunk, step->growing->alignment, offset, step->evacuate->before);
-}
-
-/* Whether the block may be moved as far as can be seen without MOVING; MOVED stands for yes. A block that is being resized has two
- * headers, and an address that agrees with one of them; its slot isn't looked at, as it may go with the block. */
-static enum outcome consider(struct step *step, struct move *move)
-{
-    if (!mtable_has(&step->growing->table, move->index)) {
-        return disagree(step, move);
-    }
-    move->word = entry_word(move->entry);
-    if (!entry_is_live(move->word)) {
-        return GONE;
-    }
-    if ((move->word & ENTRY_MOVING) != 0) {
-        return PINNED;
-    }
-    uintptr_t address = entry_address(move->entry);
-    if ((move->word & ENTRY_SLOT) == 0 && address != move->at) {
-        return disagree(step, move);
-    }
-    if ((move->word & ENTRY_PINS) != 0) {
-        return PINNED;
-    }
-    if (step->how->keep - move->at < header_size(move->header)) {
-        return SLOTS;
-    }
-    move->slot = (move->word & ENTRY_SLOT) != 0 ? (_Atomic uintptr_t *)address : NULL;
-    bool named_by_slot = (move->word & ENTRY_SLOT) != 0;
-    if (named_by_slot && !step->how->slots) {
-        return SLOTS;
-    }
-    return named_by_slot && move->slot == NULL ? LOST : MOVED;
-}
-
-/* With MOVING on: MOVED if everything is as it was. */
-static enum outcome unchanged(const struct move *move)
-{
-    uint64_t header = atomic_load_explicit(header_of(move->at), memory_order_acquire);
-    uintptr_t address = entry_address(move->entry);
-    uintptr_t expected = move->slot != NULL ? (uintptr_t)move->slot : move->at;
-    if (address != expected || header != move->header) {
-        return GONE;
-    }
-    return move->slot == NULL || atomic_load(move->slot) == move->at ? MOVED : LOST;
-}
-
-static void transfer(struct step *step, const struct move *move, uintptr_t to)
-{
-    struct growing *growing = step->growing;
-    const struct hm_movable_options *options = &growing->heap.options;
-    size_t size = header_size(move->header);
-    memcpy((void *)to, (const void *)move->at, size);
-    atomic_store_explicit(header_of(to), move->header, memory_order_release);
-    if (options->on_move != NULL) {
-        options->on_move(options->context, HM_MOVED, (void *)move->at, (void *)to, size);
-    }
-    if (HM_UNLIKELY(atomic_load_explicit(&move->chunk->nested, memory_order_relaxed)) &&
-        nested_moved(growing, move->at, to, size)) {
-        mchunk_set_nested(step->evacuate->lane.chunk);
-    }
-    if (move->slot != NULL) {
-        atomic_store(move->slot, to);
-    } else {
-        entry_set_address(move->entry, to);
-    }
-    block_kill(growing, move->chunk, move->at, size);
-}
-
-static bool allowed(const struct step *step, const struct move *move, uintptr_t to)
-{
-    const struct hm_movable_options *options = &step->growing->heap.options;
-    return options->on_move == NULL || options->on_move(options->context, HM_MOVE_ASK, (void *)move->at,
-                                                        (void *)to, header_size(move->header));
-}
-
-static enum outcome move_block(struct step *step, struct move *move)
-{
-    struct lane *lane = &step->evacuate->lane;
-    size_t stride = mchunk_stride(header_size(move->header), step->growing->alignment);
-    enum outcome outcome = consider(step, move);
-    if (outcome != MOVED) {
-        return outcome;
-    }
-    if (!lane_ready(lane, &step->growing->chunks, stride, WANT_MOVE)) {
-        return NO_PLACE;
-    }
-    if (!entry_move_begin(move->entry, move->word)) {
-        return PINNED;
-    }
-    uintptr_t to = lane->at + HEADER_BYTES;
-    outcome = unchanged(move);
-    if (outcome == MOVED && !allowed(step, move, to)) {
-        outcome = VETOED;
-    }
-    if (outcome == MOVED) {
-        atomic_fetch_add_explicit(&step->evacuate->cleared, stride, memory_order_relaxed);
-        lane_bump(lane, stride);
-        transfer(step, move, to);
-    }
-    entry_move_end(move->entry, move->word);
-    return outcome;
-}
-
-static void count(struct step *step, enum outcome outcome, size_t size)
+static void count(struct step *step, enum move_outcome outcome, size_t size)
 {
     struct hm_compact_result *result = step->result;
-    result->skipped_pinned += outcome == PINNED;
-    result->skipped_vetoed += outcome == VETOED;
-    result->skipped_lost += outcome == LOST;
-    result->skipped_slots += outcome == SLOTS;
-    step->no_place = outcome == NO_PLACE;
-    if (outcome == MOVED) {
+    result->skipped_pinned += outcome == MOVE_PINNED;
+    result->skipped_vetoed += outcome == MOVE_VETOED;
+    result->skipped_lost += outcome == MOVE_LOST;
+    result->skipped_slots += outcome == MOVE_SLOTS;
+    step->no_place = outcome == MOVE_NO_PLACE;
+    if (outcome == MOVE_DONE) {
         result->moved_blocks++;
         result->moved_bytes += size;
         step->evacuate->moved_blocks++;
@@ -197,8 +61,6 @@ static void count(struct step *step, enum outcome outcome, size_t size)
         step->bytes -= size < step->bytes ? size : step->bytes;
     }
 }
-
-/* Emptying the victim */
 
 /* Entries lie anywhere: asks for those of the next few blocks. What is read here is a hint. */
 static void look_ahead(struct step *step)
@@ -228,12 +90,14 @@ static void next_piece(struct step *step)
     look_ahead(step);
     mchunk_read(evacuate->victim, step->growing->alignment, evacuate->cursor, evacuate->before, &piece);
     if (piece.index != 0) {
-        struct move move = {.chunk = evacuate->victim,
-                            .entry = mtable_entry(&step->growing->table, piece.index),
+        struct move move = {.growing = step->growing,
+                            .how = step->how,
+                            .chunk = evacuate->victim,
                             .at = evacuate->victim->span.addr + piece.offset + HEADER_BYTES,
+                            .header = piece.header,
                             .index = piece.index,
-                            .header = piece.header};
-        count(step, move_block(step, &move), piece.size);
+                            .before = evacuate->before};
+        count(step, move_block(&move), piece.size);
     }
     if (!step->no_place) {
         evacuate->before = evacuate->cursor;
