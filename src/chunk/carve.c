@@ -83,6 +83,21 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
     return count;
 }
 
+bool carve_exact(struct chunk *chunk, unsigned from, unsigned to, struct carve_order *order)
+{
+    unsigned granules = class_granules(order->class);
+    unsigned start = order->class >= CLASS_EXACT ? from + from % 2 : from;
+    if (order->got == order->want || start + granules > to || from + granules + 1 < to) {
+        return false;
+    }
+    mark_one(order->out + order->got, (char *)chunk_address(chunk, start), &chunk->map[start / 2],
+             class_code(order->class, start % 2) | CODE_CACHED);
+    chunk_keep(chunk, granules);
+    *order->zero = use_fresh(chunk, start, start + granules);
+    order->got++;
+    return true;
+}
+
 bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class, size_t align,
                    struct entry *out, bool *zero)
 {

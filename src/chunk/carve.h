@@ -20,6 +20,19 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero);
 unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class,
                       unsigned want, struct entry *out, bool *zero);
 
+/* Blocks that a sweep may carve at once where it finds room for just one of them, so that it need not link a hole for it. */
+struct carve_order {
+    unsigned class;
+    unsigned want;
+    unsigned got;
+    struct entry *out; /* `want` places, `got` of them filled */
+    bool *zero;        /* as carve_blocks says it, of the last of them */
+};
+
+/* Takes [from, to), which is neither linked nor marked, for a block of the order. False: the order is full, or the place doesn't
+ * fit but for a granule. */
+bool carve_exact(struct chunk *chunk, unsigned from, unsigned to, struct carve_order *order);
+
 /* One block of the class whose address is a multiple of `align` (a power of two, at most CHUNK_BYTES), from
  * that hole; what lies before and behind stays linked. False: no such place in it. */
 bool carve_aligned(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class, size_t align,

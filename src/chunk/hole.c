@@ -98,8 +98,9 @@ unsigned holes_remove(struct holes *holes, struct chunk *chunk, unsigned granule
 
 void holes_remove_all(struct holes *holes, struct chunk *chunk)
 {
+    chunk->unmarked = true;
     for (unsigned w = 0; chunk->linked != 0; w++) {
-        w = chunk_next_mark(chunk, w);
+        w = chunk_clear_dead(chunk, w);
         HM_CHECK(w < CHUNK_WINDOWS, "every linked hole is marked in the map");
         unsigned value = mark_load(&chunk->map[w]);
         if (value == CODE_HOLE || value == CODE_HOLE + 1) {

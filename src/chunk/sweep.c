@@ -9,51 +9,66 @@ struct gap {
 };
 #define NO_HOLE CHUNK_GRANULES
 
-static void close_gap(struct holes *holes, struct chunk *chunk, const struct gap *gap, unsigned end)
+struct sweep {
+    struct holes *holes;
+    struct chunk *chunk;
+    struct carve_order *order; /* NULL: none */
+};
+
+/* [from, to) is free, not linked, and has no mark. */
+static void use(struct sweep *sweep, unsigned from, unsigned to)
+{
+    if (sweep->order == NULL || !carve_exact(sweep->chunk, from, to, sweep->order)) {
+        holes_link(sweep->holes, sweep->chunk, from, to);
+    }
+}
+
+static void close_gap(struct sweep *sweep, const struct gap *gap, unsigned end)
 {
     if (gap->hole != NO_HOLE) {
-        if (gap->hole + holes_length(holes, (const void *)chunk_address(chunk, gap->hole)) == end) {
+        const void *hole = (const void *)chunk_address(sweep->chunk, gap->hole);
+        if (gap->hole + holes_length(sweep->holes, hole) == end) {
             return;
         }
-        holes_remove(holes, chunk, gap->hole);
+        holes_remove(sweep->holes, sweep->chunk, gap->hole);
     }
-    holes_link(holes, chunk, gap->start, end);
+    use(sweep, gap->start, end);
 }
 
 /* Goes on behind a block; returns the first window that may have the next mark. */
-static unsigned pass_block(struct holes *holes, struct chunk *chunk, struct gap *gap, unsigned window,
-                           unsigned code)
+static unsigned pass_block(struct sweep *sweep, struct gap *gap, unsigned window, unsigned code)
 {
     unsigned start = 2 * window + code_parity(code);
     if (start != gap->start) {
-        close_gap(holes, chunk, gap, start);
+        close_gap(sweep, gap, start);
     }
     gap->start = start + code_granules(code);
     gap->hole = NO_HOLE;
     return window + 1 > gap->start / 2 ? window + 1 : gap->start / 2;
 }
 
-static void walk(struct holes *holes, struct chunk *chunk)
+static void walk(struct sweep *sweep)
 {
+    struct chunk *chunk = sweep->chunk;
     struct gap gap = {.start = 0, .hole = NO_HOLE};
     unsigned w = 0;
     while ((w = chunk_clear_dead(chunk, w)) < CHUNK_WINDOWS) {
         unsigned value = mark_load(&chunk->map[w]);
         unsigned code = value & ~CODE_CACHED;
         if (code != 0 && code < CODE_HOLE) {
-            w = pass_block(holes, chunk, &gap, w, code);
+            w = pass_block(sweep, &gap, w, code);
             continue;
         }
         unsigned start = 2 * w + value % 2;
         if (value != 0 && start == gap.start) {
             gap.hole = start;
         } else if (value != 0) {
-            holes_remove(holes, chunk, start);
+            holes_remove(sweep->holes, chunk, start);
         }
         /* Zero: another thread freed it since the scan saw it. */
         w++;
     }
-    close_gap(holes, chunk, &gap, CHUNK_GRANULES);
+    close_gap(sweep, &gap, CHUNK_GRANULES);
 }
 
 /* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. Nothing is
@@ -91,27 +106,29 @@ static unsigned take_behind(struct holes *holes, struct chunk *chunk, unsigned w
     return CHUNK_GRANULES;
 }
 
-static void join_marked(struct holes *holes, struct chunk *chunk)
+static void join_marked(struct sweep *sweep)
 {
+    struct chunk *chunk = sweep->chunk;
     unsigned window = 0;
     while ((window = chunk_next_dead(chunk, window)) < CHUNK_WINDOWS) {
-        unsigned start = take_before(holes, chunk, window);
-        unsigned end = take_behind(holes, chunk, window);
-        holes_link(holes, chunk, start, end);
+        unsigned start = take_before(sweep->holes, chunk, window);
+        unsigned end = take_behind(sweep->holes, chunk, window);
+        use(sweep, start, end);
         window = end / 2;
     }
 }
 
-void sweep_chunk(struct holes *holes, struct chunk *chunk)
+void sweep_chunk(struct holes *holes, struct chunk *chunk, struct carve_order *order)
 {
+    struct sweep sweep = {.holes = holes, .chunk = chunk, .order = order};
     /* Read before the map: a remote free marks first and counts then. */
     uint32_t gone = atomic_load(&chunk->gone);
     if (chunk->unmarked || gone != chunk->swept_gone) {
-        walk(holes, chunk);
+        walk(&sweep);
         chunk->unmarked = false;
         chunk->swept_gone = gone;
     } else {
-        join_marked(holes, chunk);
+        join_marked(&sweep);
     }
     chunk->swept_dead = chunk_dead(chunk);
 }

@@ -6,9 +6,10 @@
 #ifndef HM_CHUNK_SWEEP_H
 #define HM_CHUNK_SWEEP_H
 
-#include "chunk/hole.h"
+#include "chunk/carve.h"
 
-/* Joins all that is free in the chunk into holes, and links them. */
-void sweep_chunk(struct holes *holes, struct chunk *chunk);
+/* Joins all that is free in the chunk into holes, and links them. `order`, unless NULL, is served from what fits it exactly, best fit
+ * otherwise being carve_blocks' business. */
+void sweep_chunk(struct holes *holes, struct chunk *chunk, struct carve_order *order);
 
 #endif

@@ -37,7 +37,7 @@ static void set_target(struct theap *heap, struct chunk *chunk)
     heap->dense_granule = 0;
     heap->dense_again = false;
     if (chunk != NULL && chunk_dead(chunk) > 0) {
-        theap_sweep_locked(heap, chunk);
+        theap_sweep_locked(heap, chunk, NULL);
     }
 }
 

@@ -10,9 +10,9 @@
 #define FIRST_BATCH_BYTES 256u /* what a bin's first refill fetches, */
 #define FIRST_BATCH       2u   /* and in blocks */
 
-/* Address of a hole with room for `granules`, if even at an even granule; sweeps as long as there is
- * something to sweep. */
-static void *find_hole_locked(struct theap *heap, unsigned granules, bool even)
+/* Address of a hole with room for `granules`, if even at an even granule; sweeps as long as there is something to sweep, and until
+ * `order`, unless NULL, has all that it wants: then NULL. */
+static void *find_hole_locked(struct theap *heap, unsigned granules, bool even, struct carve_order *order)
 {
     for (;;) {
         void *at = holes_find(&heap->holes, granules);
@@ -27,27 +27,37 @@ static void *find_hole_locked(struct theap *heap, unsigned granules, bool even)
         if (chunk == NULL) {
             return NULL;
         }
-        theap_sweep_locked(heap, chunk);
+        theap_sweep_locked(heap, chunk, order);
+        if (order != NULL && order->got == order->want) {
+            return NULL;
+        }
     }
 }
 
 static unsigned fill_locked(struct theap *heap, unsigned class, unsigned want, struct entry *out, bool *zero)
 {
-    unsigned got = 0;
+    struct carve_order order = {.class = class, .want = want, .out = out, .zero = zero};
+    const unsigned granules = class_granules(class);
+    struct chunk *carved = NULL;
     theap_drain_locked(heap);
-    while (got < want) {
-        void *at = find_hole_locked(heap, class_granules(class), class >= CLASS_EXACT);
+    while (order.got < want) {
+        const void *at = find_hole_locked(heap, granules, class >= CLASS_EXACT, &order);
         if (at == NULL) {
             break;
         }
         struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
-        unsigned carved = carve_blocks(&heap->holes, chunk, chunk_granule((uintptr_t)at), class, want - got,
-                                       out + got, zero);
-        got += carved;
-        stat_add(&heap->used, (size_t)carved * class_granules(class));
-        theap_rebucket_locked(heap, chunk);
+        if (chunk != carved && carved != NULL) {
+            theap_rebucket_locked(heap, carved);
+        }
+        carved = chunk;
+        order.got += carve_blocks(&heap->holes, chunk, chunk_granule((uintptr_t)at), class, want - order.got,
+                                  out + order.got, zero);
     }
-    return got;
+    if (carved != NULL) {
+        theap_rebucket_locked(heap, carved);
+    }
+    stat_add(&heap->used, (size_t)order.got * granules);
+    return order.got;
 }
 
 /* What make_room has tried. */
@@ -150,7 +160,8 @@ static bool carve_aligned_locked(struct theap *heap, unsigned class, size_t alig
     /* A hole of just the size may happen to lie right; one that is longer by the alignment always does. */
     unsigned lengths[2] = {granules, granules + step};
     for (unsigned i = 0; i < 2; i++) {
-        void *at = i == 0 ? holes_find(&heap->holes, lengths[i]) : find_hole_locked(heap, lengths[i], false);
+        void *at =
+            i == 0 ? holes_find(&heap->holes, lengths[i]) : find_hole_locked(heap, lengths[i], false, NULL);
         if (at != NULL) {
             struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)at);
             unsigned granule = chunk_granule((uintptr_t)at);

@@ -111,7 +111,6 @@ static void own_chunk(struct theap *heap, struct chunk *chunk)
 static void disown_chunk(struct theap *heap, struct chunk *chunk)
 {
     holes_remove_all(&heap->holes, chunk);
-    chunk->unmarked = true;
     stat_add(&heap->used, (size_t)0 - counted(chunk));
     unbucket(heap, chunk);
     list_remove(&chunk->span.link);
@@ -230,9 +229,9 @@ bool theap_add_chunk(struct theap *heap)
     return true;
 }
 
-void theap_sweep_locked(struct theap *heap, struct chunk *chunk)
+void theap_sweep_locked(struct theap *heap, struct chunk *chunk, struct carve_order *order)
 {
-    sweep_chunk(&heap->holes, chunk);
+    sweep_chunk(&heap->holes, chunk, order);
     theap_rebucket_locked(heap, chunk);
     stat_add(&heap->stats.sweeps, 1);
 }
@@ -250,7 +249,7 @@ void theap_sweep_all_locked(struct theap *heap)
     for (struct list *node = heap->chunks.next; node != &heap->chunks; node = node->next) {
         struct chunk *chunk = LIST_ENTRY(node, struct chunk, span.link);
         if (chunk_dead(chunk) > 0) {
-            theap_sweep_locked(heap, chunk);
+            theap_sweep_locked(heap, chunk, NULL);
         }
     }
 }
@@ -267,7 +266,7 @@ static bool take_chunks(struct theap *heap, struct theap *orphan, unsigned granu
         disown_chunk(orphan, chunk);
         own_chunk(heap, chunk);
         stat_add(&heap->stats.chunks_adopted, 1);
-        theap_sweep_locked(heap, chunk);
+        theap_sweep_locked(heap, chunk, NULL);
         if (holes_find(&heap->holes, granules) != NULL) {
             return true;
         }

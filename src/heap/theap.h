@@ -169,8 +169,8 @@ bool theap_add_chunk(struct theap *heap);
 /* The chunk with the most dead granules, if sweeping it is worth while; NULL if none is. Lock held. */
 struct chunk *theap_most_dead_locked(struct theap *heap);
 
-/* Joins what is free in the chunk into holes. Lock held. */
-void theap_sweep_locked(struct theap *heap, struct chunk *chunk);
+/* Joins what is free in the chunk into holes, but for what `order` gets (sweep.h), which the caller adds to the heap's sum. Lock held. */
+void theap_sweep_locked(struct theap *heap, struct chunk *chunk, struct carve_order *order);
 
 /* Sweeps every chunk that has dead granules. Lock held. */
 void theap_sweep_all_locked(struct theap *heap);

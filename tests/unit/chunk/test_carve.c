@@ -31,7 +31,7 @@ Test(carve, each_class_fills_a_chunk)
             cr_assert_eq(*out[i].mark & CODE_CACHED, CODE_CACHED);
             fixture_kill(&out[i]);
         }
-        sweep_chunk(&holes, chunk);
+        sweep_chunk(&holes, chunk, NULL);
         fixture_verify();
         cr_assert_eq(chunk->linked, CHUNK_GRANULES, "class %u: all of it is one hole again", class);
         cr_assert_eq(holes_find(&holes, CHUNK_GRANULES), granule_memory(0));
@@ -95,7 +95,7 @@ Test(carve, used_memory_is_not_known_to_be_zero)
     carve(10, 1, out);
     memset(out[0].block, 0x5a, class_bytes[10]);
     fixture_kill(&out[0]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     cr_assert_eq(carve(20, 1, out), 1);
     cr_assert_not(zero);
 }
@@ -112,7 +112,7 @@ Test(carve, zero_is_said_of_no_byte_that_was_used)
             memset(out[0].block, 0x5a, class_bytes[class]);
             mark_store(out[0].mark, CODE_DEAD);
             chunk_keep(other, 0u - class_granules(class));
-            sweep_chunk(&holes, other);
+            sweep_chunk(&holes, other, NULL);
             cr_assert_eq(carve_blocks(&holes, other, 0, next, 1, out, &zero), 1);
             cr_assert_not(zero, "%u, then %u", class_bytes[class], class_bytes[next]);
             chunk_drop(other);
@@ -131,6 +131,33 @@ Test(carve, a_dirty_chunk_is_not_known_to_be_zero)
     chunk_drop(dirty);
 }
 
+Test(carve, a_place_is_exact_if_no_more_than_a_granule_is_left)
+{
+    holes_remove_all(&holes, chunk);
+    for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
+        for (unsigned length = 1; length < class_granules(class) + 4; length++) {
+            for (unsigned from = 10; from < 12; from++) {
+                struct carve_order order = {.class = class, .want = 1, .out = out, .zero = &zero};
+                unsigned start = class >= CLASS_EXACT ? from + from % 2 : from;
+                unsigned end = start + class_granules(class);
+                bool exact = end == from + length || end + 1 == from + length;
+                exact = exact && length <= class_granules(class) + 1;
+                cr_assert_eq(carve_exact(chunk, from, from + length, &order), exact, "class %u, %u from %u",
+                             class, length, from);
+                cr_assert_eq(order.got, exact);
+                if (exact) {
+                    cr_assert_eq(out[0].block, granule_memory(start));
+                    cr_assert_eq(chunk_used(chunk), class_granules(class));
+                    cr_assert_not(carve_exact(chunk, 100, 100 + class_granules(class), &order), "enough");
+                    chunk_verify(chunk);
+                    fixture_kill(&out[0]);
+                    mark_store(out[0].mark, 0);
+                }
+            }
+        }
+    }
+}
+
 Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
 {
     for (size_t align = 32; align <= CHUNK_BYTES / 4; align *= 2) {
@@ -144,7 +171,7 @@ Test(carve, aligned_blocks_lie_right_with_holes_on_both_sides)
             fixture_verify();
             fixture_kill(&first);
             fixture_kill(&out[0]);
-            sweep_chunk(&holes, chunk);
+            sweep_chunk(&holes, chunk, NULL);
             cr_assert_eq(chunk->linked, CHUNK_GRANULES);
         }
     }
@@ -228,7 +255,7 @@ Test(carve, random_carving_and_killing_agrees_with_a_reference)
             alive[pick / 2 % count] = false;
         }
         if (step % 16 == 0) {
-            sweep_chunk(&holes, chunk);
+            sweep_chunk(&holes, chunk, NULL);
             fixture_verify();
         }
         if (step % 200 == 0) {

@@ -65,7 +65,7 @@ Test(sweep, it_joins_dead_blocks_of_all_sizes)
             fixture_kill(&out[i]);
         }
     }
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     fixture_verify();
     for (unsigned i = 0; i + 4 < count; i += 4) {
         struct block block;
@@ -80,10 +80,10 @@ Test(sweep, it_changes_nothing_when_nothing_died)
 {
     take(5, 9, out);
     fixture_kill(&out[4]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     uint8_t before[CHUNK_WINDOWS];
     memcpy(before, chunk->map, sizeof(before));
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     cr_assert_arr_eq(before, chunk->map, sizeof(before));
     fixture_verify();
 }
@@ -93,11 +93,11 @@ Test(sweep, it_remembers_what_it_could_not_use)
     take(2, 3, out);
     /* Three granules, of which two get a block again, and one stays dead. */
     fixture_kill(&out[1]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     cr_assert_eq(chunk->swept_dead, 0);
     void *hole = holes_find(&holes, 3);
     cr_assert_eq(carve_blocks(&holes, chunk, chunk_granule((uintptr_t)hole), 0, 1, out, &zero), 1);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     cr_assert_eq(chunk->swept_dead, 1);
     cr_assert_eq(chunk_dead(chunk), 1);
 }
@@ -108,10 +108,10 @@ Test(sweep, what_others_freed_is_joined_too)
     fixture_kill(&out[2]);
     kill_from_afar(&out[3]);
     kill_from_afar(&out[6]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     expect_all_joined();
     kill_from_afar(&out[4]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     expect_all_joined();
 }
 
@@ -119,10 +119,9 @@ Test(sweep, a_chunk_whose_holes_were_unlinked_is_looked_at_as_a_whole)
 {
     take(3, 9, out);
     fixture_kill(&out[2]);
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     holes_remove_all(&holes, chunk);
-    chunk->unmarked = true;
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     expect_all_joined();
     cr_assert_not(chunk->unmarked);
 }
@@ -133,7 +132,7 @@ Test(sweep, a_tail_that_is_noted_is_joined)
     mark_store(out[1].mark, class_code(5, chunk_granule((uintptr_t)out[1].block) % 2));
     chunk_lower(chunk, class_granules(8) - class_granules(5));
     chunk_note_dead(chunk, chunk_granule((uintptr_t)out[1].block) + class_granules(5));
-    sweep_chunk(&holes, chunk);
+    sweep_chunk(&holes, chunk, NULL);
     expect_all_joined();
 }
 
@@ -150,10 +149,37 @@ Test(sweep, what_an_extension_leaves_of_dead_blocks_is_joined)
             chunk_keep(chunk, more);
             mark_store(three[2].mark,
                        class_code(died - 1 + more, chunk_granule((uintptr_t)three[2].block) % 2));
-            sweep_chunk(&holes, chunk);
+            sweep_chunk(&holes, chunk, NULL);
             expect_all_joined();
         }
     }
+}
+
+Test(sweep, an_order_gets_what_fits_it_and_no_more_than_it_wants)
+{
+    struct entry got[2];
+    struct carve_order order = {.class = 3, .want = 2, .out = got, .zero = &zero};
+    take(3, 20, out);
+    zero = true;
+    for (unsigned i = 2; i <= 8; i += 2) {
+        fixture_kill(&out[i]);
+    }
+    fixture_kill(&out[7]);
+    sweep_chunk(&holes, chunk, &order);
+    cr_assert_eq(order.got, 2, "the row of three isn't touched");
+    cr_assert_eq(got[0].block, out[4].block);
+    cr_assert_eq(got[1].block, out[2].block);
+    cr_assert_eq(*got[0].mark, class_code(3, 0) | CODE_CACHED);
+    cr_assert_not(zero);
+    cr_assert_eq(chunk_used(chunk), 17 * class_granules(3));
+    expect_all_joined();
+    fixture_kill(&out[11]);
+    fixture_kill(&out[13]);
+    order.want = 1;
+    order.got = 0;
+    sweep_chunk(&holes, chunk, &order);
+    cr_assert_eq(order.got, 1);
+    expect_all_joined();
 }
 
 /* Blocks of all sizes, freed here and by others. */
@@ -172,8 +198,12 @@ Test(sweep, random_deaths_leave_nothing_unjoined)
             pick / 65536 % 16 == 0 && step % 1000 > 500 ? kill_from_afar(entry) : fixture_kill(entry);
             *entry = out[--count];
         } else if (pick / 8 % 4 == 0) {
-            sweep_chunk(&holes, chunk);
+            unsigned want = count + 4 < MANY ? pick / 32 % 4 : 0;
+            struct carve_order order = {
+                .class = pick / 128 % 50, .want = want, .out = out + count, .zero = &zero};
+            sweep_chunk(&holes, chunk, &order);
             expect_all_joined();
+            count += order.got;
         }
     }
     cr_assert_gt(count, 50);

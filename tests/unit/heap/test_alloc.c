@@ -158,11 +158,11 @@ Test(alloc, the_tail_of_a_block_that_shrank_serves_again)
     struct chunk *chunk = chunk_of(block);
     theap_drop_bins(a, true);
     lock_acquire(&a->lock);
-    theap_sweep_locked(a, chunk);
+    theap_sweep_locked(a, chunk, NULL);
     lock_release(&a->lock);
     cr_assert_eq(core_realloc(core, a, block, 100), block);
     lock_acquire(&a->lock);
-    theap_sweep_locked(a, chunk);
+    theap_sweep_locked(a, chunk, NULL);
     lock_release(&a->lock);
     cr_assert_eq(chunk_dead(chunk), 0);
     put(a, block);

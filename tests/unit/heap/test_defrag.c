@@ -144,7 +144,7 @@ Test(defrag, the_best_fit_in_a_full_chunk_comes_first)
     put(a, rest);
     theap_drop_bins(a, true);
     lock_acquire(&a->lock);
-    theap_sweep_locked(a, chunk_of(blocks[64]));
+    theap_sweep_locked(a, chunk_of(blocks[64]), NULL);
     lock_release(&a->lock);
     cr_assert_eq(dense(a, KIB), rest);
     cr_assert_eq(chunk_of(dense(a, KIB)), chunk_of(blocks[0]));
