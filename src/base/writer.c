@@ -56,6 +56,16 @@ void writer_format(struct writer *writer, const char *format, ...)
     va_end(args);
 }
 
+void writer_put(struct writer *writer, const char *string)
+{
+    for (; *string != 0; string++) {
+        if (writer->text.len + 1 == writer->text.cap) {
+            flush(writer);
+        }
+        text_put_char(&writer->text, *string);
+    }
+}
+
 bool writer_finish(struct writer *writer)
 {
     flush(writer);

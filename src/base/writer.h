@@ -20,6 +20,9 @@ struct writer {
 void writer_init(struct writer *writer, int fd);
 void writer_format(struct writer *writer, const char *format, ...) HM_PRINTF(2, 3);
 
+/* A string of any length. */
+void writer_put(struct writer *writer, const char *string);
+
 /* Writes what is left. False: this or an earlier write failed. */
 bool writer_finish(struct writer *writer);
 

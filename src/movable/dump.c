@@ -120,12 +120,16 @@ bool dump_text(const struct dump_layout *layout, int fd)
                                     .chunk = summary ? summary_chunk : text_chunk,
                                     .piece = summary ? summary_piece : text_piece}};
     const char *name = layout->heap->options.name;
-    writer_format(&out, "movable heap %s (%s)\n", name == NULL ? "without a name" : name, layout->kind);
+    writer_put(&out, "movable heap ");
+    writer_put(&out, name == NULL ? "without a name" : name);
+    writer_format(&out, " (%s)\n", layout->kind);
     text_stats(&out, layout->stats);
     for (size_t i = 0; i < layout->pin_count; i++) {
         const struct hm_pin_info *pin = &layout->pins[i];
-        writer_format(&out, "pin         %s: handle 0x%016zx, %zu ms, keeps %zu bytes\n", pin->name,
-                      (size_t)pin->handle, (size_t)(pin->age_ns / 1000000), pin->kept_bytes);
+        writer_put(&out, "pin         ");
+        writer_put(&out, pin->name);
+        writer_format(&out, ": handle 0x%016zx, %zu ms, keeps %zu bytes\n", (size_t)pin->handle,
+                      (size_t)(pin->age_ns / 1000000), pin->kept_bytes);
     }
     layout->walk(&text.sink, layout->context);
     summary_end(&text);

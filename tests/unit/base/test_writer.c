@@ -39,6 +39,27 @@ Test(writer, what_exceeds_the_buffer_is_written_whole)
     cr_assert_eq(read(ends[0], got, 1), 0);
 }
 
+Test(writer, strings_may_be_longer_than_the_buffer)
+{
+    static char string[3 * WRITER_BYTES];
+    static char got[4 * WRITER_BYTES];
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    struct writer writer;
+    writer_init(&writer, ends[1]);
+    for (size_t i = 0; i < sizeof(string) - 1; i++) {
+        string[i] = (char)('a' + i % 23);
+    }
+    writer_format(&writer, "<");
+    writer_put(&writer, string);
+    writer_put(&writer, "");
+    writer_format(&writer, ">");
+    cr_assert(writer_finish(&writer));
+    cr_assert_eq(read(ends[0], got, sizeof(got)), (ssize_t)sizeof(string) + 1);
+    cr_assert(got[0] == '<' && memcmp(got + 1, string, sizeof(string) - 1) == 0 &&
+              got[sizeof(string)] == '>');
+}
+
 Test(writer, nothing_is_written_before_it_must_be)
 {
     char got[4];

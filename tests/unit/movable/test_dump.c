@@ -55,6 +55,36 @@ Test(dump, lines_have_addresses_kinds_and_names)
                      "  0x20000 free           48\n");
 }
 
+static void walk_nothing(struct dump_sink *sink, void *context)
+{
+    (void)sink, (void)context;
+}
+
+Test(dump, names_may_be_of_any_length)
+{
+    static char name[2001];
+    static char text[16384];
+    memset(name, 'n', 2000);
+    struct hm_heap heap = {.options = {.name = name}};
+    struct hm_movable_stats stats = {0};
+    struct hm_pin_info pin = {.name = name};
+    struct dump_layout layout = {
+        .heap = &heap, .kind = "test", .stats = &stats, .pins = &pin, .pin_count = 1, .walk = walk_nothing};
+    int fds[2];
+    cr_assert_eq(pipe(fds), 0);
+    cr_assert(dump_text(&layout, fds[1]));
+    close(fds[1]);
+    size_t len = 0;
+    ssize_t more;
+    while ((more = read(fds[0], text + len, sizeof(text) - 1 - len)) > 0) {
+        len += (size_t)more;
+    }
+    cr_assert_not_null(strstr(text, "nnn (test)\n"));
+    cr_assert_not_null(strstr(text, "nnn: handle 0x0000000000000000, 0 ms, keeps 0 bytes\n"));
+    cr_assert_eq(strspn(strstr(text, "heap n") + 5, "n"), 2000);
+    cr_assert_eq(strspn(strstr(text, "pin ") + 12, "n"), 2000);
+}
+
 Test(dump, hexadecimal_lines_end_with_the_memory)
 {
     int fds[2];
