@@ -70,7 +70,7 @@ hm_heap *hm_movable_create_in(void *buffer, size_t bytes, const struct hm_movabl
 void hm_movable_destroy(hm_heap *heap);
 
 /* Frees all blocks at once: handles become stale, slots are set to NULL. False with EBUSY, and nothing is done, while blocks
- * are pinned. Linear in the number of blocks. */
+ * are pinned, or another thread is resizing one. Linear in the number of blocks. */
 bool hm_movable_reset(hm_heap *heap);
 
 /* The heap that NULL stands for. Choosing NULL makes it a heap of its own again. */
