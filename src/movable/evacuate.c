@@ -105,8 +105,27 @@ static void next_piece(struct step *step)
     }
 }
 
-/* Joins the next run of dead pieces of some pages, and purges what it has of whole pages. False: there is none. */
-static bool purge_next(struct step *step)
+/* Some of the run's pages. */
+static void purge_run(struct step *step)
+{
+    struct evacuate *evacuate = step->evacuate;
+    struct mchunk *chunk = evacuate->victim;
+    const struct os *os = step->growing->env->core->os;
+    uint32_t left = evacuate->run_end - evacuate->run;
+    uint32_t bytes = left < MCHUNKS_PURGE ? left : (uint32_t)MCHUNKS_PURGE;
+    if (os->purge(os, (void *)(chunk->span.addr + evacuate->run), bytes)) {
+        chunk->purged += bytes;
+        evacuate->purged_bytes += bytes;
+        step->result->released_bytes += bytes;
+        evacuate->run += bytes;
+    } else {
+        evacuate->run = evacuate->run_end;
+    }
+    step->copied += CLOCK_BYTES;
+}
+
+/* Joins the next run of dead pieces of some pages, whose whole pages are to be purged. False: there is none. */
+static bool join_next(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
     struct mchunk *chunk = evacuate->victim;
@@ -118,6 +137,8 @@ static bool purge_next(struct step *step)
     uintptr_t at;
     uintptr_t end;
     bool gave_up;
+    /* It may be a long way to the next run. */
+    step->copied += CLOCK_BYTES;
     if (!mchunk_range(chunk, &wanted, &evacuate->cursor, &at, &end, &gave_up)) {
         return gave_up;
     }
@@ -128,12 +149,20 @@ static bool purge_next(struct step *step)
     atomic_store_explicit(header_at(at), header_dead(end - at, 0), memory_order_release);
     uintptr_t lo = bits_align_up(at + HEADER_BYTES, os->page_size);
     uintptr_t hi = bits_align_down(end, os->page_size);
-    if (hi > lo && os->purge(os, (void *)lo, hi - lo)) {
-        chunk->purged += (uint32_t)(hi - lo);
-        evacuate->purged_bytes += hi - lo;
-        step->result->released_bytes += hi - lo;
+    if (hi > lo) {
+        evacuate->run = (uint32_t)(lo - chunk->span.addr);
+        evacuate->run_end = (uint32_t)(hi - chunk->span.addr);
     }
-    step->copied += CLOCK_BYTES;
+    return true;
+}
+
+/* False: nothing of the victim is left to be purged. */
+static bool purge_next(struct step *step)
+{
+    if (step->evacuate->run == step->evacuate->run_end) {
+        return join_next(step);
+    }
+    purge_run(step);
     return true;
 }
 
@@ -143,6 +172,7 @@ static struct mchunk *spared(struct evacuate *evacuate)
     struct mchunk *chunk = evacuate->victim;
     evacuate->victim = NULL;
     evacuate->purging = false;
+    evacuate->run = evacuate->run_end;
     if (chunk != NULL) {
         atomic_fetch_and_explicit(&chunk->special, (uint8_t)~MCHUNK_VICTIM, memory_order_relaxed);
     }
@@ -163,10 +193,14 @@ static void walked(struct step *step)
     evacuate->lane.horizon = readers_advance(step->growing->env->readers);
 }
 
+/* Its free pages went, but for those at the end. */
 static void purged(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
-    mchunks_trim(&step->growing->chunks, evacuate->victim);
+    step->copied += CLOCK_BYTES;
+    if (mchunks_trim(&step->growing->chunks, evacuate->victim) > 0) {
+        return;
+    }
     mchunks_give_stuck(&step->growing->chunks, spared(evacuate), evacuate->pass);
 }
 
@@ -175,8 +209,7 @@ static void purged(struct step *step)
 /* The chunk is nobody's. */
 static void give_detached(struct growing *growing, struct mchunk *chunk, bool trim)
 {
-    if (trim) {
-        mchunks_trim(&growing->chunks, chunk);
+    while (trim && mchunks_trim(&growing->chunks, chunk) > 0) {
     }
     mchunks_give(&growing->chunks, chunk);
 }
@@ -268,17 +301,23 @@ static unsigned least_bucket(const struct step *step)
     return least > 1 ? least : 1;
 }
 
-/* What lies above its blocks needs no moving: without it, the victim may be worth none. */
+/* What lies above its blocks needs no moving: without it, the victim may be worth none. Where there is no time for all of it, its turn comes
+ * again. */
 static void trim_victim(struct step *step)
 {
     struct mchunks *chunks = &step->growing->chunks;
     struct mchunk *victim = step->evacuate->victim;
-    size_t bytes = mchunks_trim(chunks, victim);
-    step->result->released_bytes += bytes;
-    step->evacuate->purged_bytes += bytes;
-    step->copied += bytes > 0 ? CLOCK_BYTES : 0;
-    if (bytes > 0 &&
-        mchunk_garbage(victim) < chunks->chunk_bytes / (MCHUNKS_BUCKETS - 1) * least_bucket(step)) {
+    size_t all = 0;
+    size_t bytes;
+    do {
+        bytes = mchunks_trim(chunks, victim);
+        all += bytes;
+        step->copied += bytes > 0 ? CLOCK_BYTES : 0;
+    } while (bytes > 0 && in_time(step));
+    step->result->released_bytes += all;
+    step->evacuate->purged_bytes += all;
+    size_t least = chunks->chunk_bytes / (MCHUNKS_BUCKETS - 1) * least_bucket(step);
+    if (bytes > 0 || (all > 0 && mchunk_garbage(victim) < least)) {
         mchunks_give(chunks, spared(step->evacuate));
     }
 }

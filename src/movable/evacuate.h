@@ -26,9 +26,11 @@ struct evacuate {
     _Atomic size_t cleared; /* bytes of places that blocks were moved from */
     size_t steps;
     uint64_t longest_ns;
-    uint32_t cursor; /* in the victim: the next piece */
-    uint32_t before; /* the piece before it */
-    uint32_t ahead;  /* how far entries were prefetched */
+    uint32_t cursor;  /* in the victim: the next piece */
+    uint32_t before;  /* the piece before it */
+    uint32_t ahead;   /* how far entries were prefetched */
+    uint32_t run;     /* in the victim: pages of dead pieces before the cursor that are still to be purged, */
+    uint32_t run_end; /* up to here */
     uint32_t pass;
     struct lock lock;
     bool purging; /* the victim can't be emptied: its free pages go */

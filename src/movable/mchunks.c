@@ -315,11 +315,15 @@ size_t mchunks_trim(struct mchunks *set, struct mchunk *chunk)
     const struct os *os = set->pages->os;
     uintptr_t lo = bits_align_up(chunk->span.addr + chunk->top, os->page_size);
     uintptr_t hi = bits_align_up(chunk->span.addr + chunk->touched, os->page_size);
-    if (hi <= lo + TRIM_MIN || !os->purge(os, (void *)lo, hi - lo)) {
+    if (hi <= lo + TRIM_MIN) {
         return 0;
     }
-    chunk->touched = (uint32_t)(lo - chunk->span.addr);
-    return hi - lo;
+    uintptr_t from = hi - lo < MCHUNKS_PURGE + TRIM_MIN ? lo : hi - MCHUNKS_PURGE;
+    if (!os->purge(os, (void *)from, hi - from)) {
+        return 0;
+    }
+    chunk->touched = (uint32_t)(from - chunk->span.addr);
+    return hi - from;
 }
 
 size_t mchunks_keep(const struct mchunks *set)

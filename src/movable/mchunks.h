@@ -93,7 +93,8 @@ struct mchunk *mchunks_take(struct mchunks *set, enum mchunks_want want);
 /* The holder is done with it. */
 void mchunks_give(struct mchunks *set, struct mchunk *chunk);
 
-/* Purges what a held chunk has between `top` and `touched` if that is worth a call; not under a lock. Returns bytes. */
+/* Purges the end of what a held chunk has between `top` and `touched` if that is worth a call; not under a lock. Returns bytes; 0:
+ * nothing is left to do. */
 size_t mchunks_trim(struct mchunks *set, struct mchunk *chunk);
 
 /* The chunk with the most garbage, in bucket `least` or above, held by the caller; NULL: no chunk is worth it (in this pass). For least 1,

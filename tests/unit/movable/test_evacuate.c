@@ -134,6 +134,38 @@ Test(evacuate, pinned_blocks_stay_and_the_pages_between_go, .fini = teardown)
     check_contents();
 }
 
+static bool (*purge)(const struct os *os, void *addr, size_t bytes);
+static size_t longest_purge;
+
+static bool note_purge(const struct os *os, void *addr, size_t bytes)
+{
+    longest_purge = bytes > longest_purge ? bytes : longest_purge;
+    return purge(os, addr, bytes);
+}
+
+Test(evacuate, no_call_takes_long, .fini = teardown)
+{
+    use(NULL);
+    fill_sparsely(20);
+    for (size_t i = 0; i < COUNT; i += 4000) {
+        g_pin(heap, handles[i]);
+    }
+    purge = fixture.core.fake.os.purge;
+    fixture.core.fake.os.purge = note_purge;
+    longest_purge = 0;
+    size_t purged = fixture.core.fake.purged_bytes;
+    while (
+        !heap->kind->compact(heap, (struct hm_budget){.bytes = 64 * KIB, .nanoseconds = 100000}, true).done) {
+        heap->kind->verify(heap);
+    }
+    cr_assert_geq(fixture.core.fake.purged_bytes - purged, 4 * MIB);
+    cr_assert_leq(longest_purge, 64 * KIB + 16 * KIB);
+    check_contents();
+    for (size_t i = 0; i < COUNT; i += 4000) {
+        g_unpin(heap, handles[i]);
+    }
+}
+
 static size_t asked;
 static size_t moved;
 static size_t wrong;

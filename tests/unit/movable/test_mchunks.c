@@ -221,12 +221,16 @@ Test(mchunks, the_end_of_a_chunk_is_trimmed)
     struct mchunk *chunk = fresh();
     pretend(chunk, 800 * KIB, 300 * KIB);
     chunk->top = 100 * KIB + 8;
-    size_t bytes = mchunks_trim(set, chunk);
-    cr_assert(bytes >= 690 * KIB && bytes <= 700 * KIB);
-    struct range purged = fixture.core.fake.last_purge;
-    cr_assert_eq(purged.end - purged.start, bytes);
-    cr_assert_eq(atomic_load(&chunk->touched), 800 * KIB - bytes);
-    cr_assert_eq(mchunks_trim(set, chunk), 0);
+    size_t all = 0;
+    size_t bytes;
+    while ((bytes = mchunks_trim(set, chunk)) > 0) {
+        struct range purged = fixture.core.fake.last_purge;
+        cr_assert_eq(purged.end - purged.start, bytes);
+        cr_assert_leq(bytes, MCHUNKS_PURGE + 16 * KIB);
+        all += bytes;
+        cr_assert_eq(atomic_load(&chunk->touched), 800 * KIB - all);
+    }
+    cr_assert(all >= 690 * KIB && all <= 700 * KIB);
     mchunks_give(set, chunk);
 }
 
