@@ -62,6 +62,16 @@ static void count(struct step *step, enum move_outcome outcome, size_t size)
     }
 }
 
+/* Each header says where the next one is: without this, every one of them would be waited for. */
+static void fetch_lines(struct evacuate *evacuate, uint32_t end)
+{
+    const struct mchunk *victim = evacuate->victim;
+    end = end < victim->top ? end : victim->top;
+    for (; evacuate->lines < end; evacuate->lines += HM_CACHE_LINE) {
+        __builtin_prefetch((const void *)(victim->span.addr + evacuate->lines));
+    }
+}
+
 /* Entries lie anywhere: asks for those of the next few blocks. What is read here is a hint. */
 static void look_ahead(struct step *step)
 {
@@ -70,6 +80,7 @@ static void look_ahead(struct step *step)
     uint32_t at = evacuate->ahead < evacuate->cursor ? evacuate->cursor : evacuate->ahead;
     uint32_t end =
         evacuate->cursor + AHEAD_BYTES < victim->top ? evacuate->cursor + AHEAD_BYTES : victim->top;
+    fetch_lines(evacuate, end + AHEAD_BYTES);
     while (at < end) {
         uint64_t header = atomic_load_explicit(header_at(victim->span.addr + at), memory_order_relaxed);
         bool dead = (header & HEADER_DEAD) != 0;
@@ -329,6 +340,7 @@ static bool next_victim(struct step *step)
     evacuate->cursor = MCHUNK_FIRST;
     evacuate->before = MCHUNK_FIRST;
     evacuate->ahead = MCHUNK_FIRST;
+    evacuate->lines = 0;
     if (evacuate->victim == NULL) {
         return false;
     }

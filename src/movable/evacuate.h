@@ -28,7 +28,8 @@ struct evacuate {
     uint64_t longest_ns;
     uint32_t cursor;  /* in the victim: the next piece */
     uint32_t before;  /* the piece before it */
-    uint32_t ahead;   /* how far entries were prefetched */
+    uint32_t ahead;   /* how far entries were prefetched, */
+    uint32_t lines;   /* and its memory */
     uint32_t run;     /* in the victim: pages of dead pieces before the cursor that are still to be purged, */
     uint32_t run_end; /* up to here */
     uint32_t pass;
