@@ -353,12 +353,12 @@ static bool next_victim(struct step *step)
 static bool work(struct step *step)
 {
     struct evacuate *evacuate = step->evacuate;
+    if (evacuate->victim == NULL) {
+        return next_victim(step);
+    }
     if (step->no_place) {
         evacuate->cursor = evacuate->victim->top;
         step->no_place = false;
-    }
-    if (evacuate->victim == NULL) {
-        return next_victim(step);
     }
     if (evacuate->purging) {
         if (!purge_next(step)) {
