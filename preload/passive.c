@@ -4,10 +4,7 @@
 
 #include <dlfcn.h>
 
-#include "base/text.h"
-#include "runtime/environment.h"
-
-#define LIST_BYTES 4096
+#include "runtime/valgrind.h"
 
 /* glibc's allocator under names that nobody interposes. */
 extern void *__libc_malloc(size_t size) __attribute__((weak));
@@ -41,27 +38,9 @@ static int next_trim(size_t keep)
 
 static struct process_other other;
 
-bool passive_valgrind_in(const char *list)
-{
-    static const char prefix[] = "vgpreload_";
-    for (; *list != 0; list++) {
-        if (text_begins(list, prefix) && !text_begins(list + sizeof(prefix) - 1, "core")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool under_valgrind(void)
-{
-    char buf[LIST_BYTES];
-    const char *list = environment_untrusted() ? NULL : environment_get("LD_PRELOAD", buf, sizeof(buf));
-    return list != NULL && passive_valgrind_in(list);
-}
-
 bool process_choose_early(void)
 {
-    return under_valgrind();
+    return valgrind_replaces_malloc();
 }
 
 /* Filled here because the addresses of weak functions are known only after relocation. */
@@ -69,7 +48,7 @@ const struct process_other *process_choose(void)
 {
     bool possible = __libc_malloc != NULL && __libc_free != NULL && __libc_calloc != NULL &&
                     __libc_realloc != NULL && __libc_memalign != NULL;
-    if (!possible || !(executable_has_malloc() || under_valgrind())) {
+    if (!possible || !(executable_has_malloc() || valgrind_replaces_malloc())) {
         return NULL;
     }
     other.malloc = __libc_malloc;

@@ -18,10 +18,6 @@ HM_INLINE bool passive_mode(void)
 /* libc's own function of that name (the next one after ours); NULL if it has none. May allocate. */
 void *passive_symbol(const char *name);
 
-/* True when a list like LD_PRELOAD's has a library of a Valgrind tool that replaces malloc. Tools that only
- * watch instructions (callgrind, cachegrind) have none. */
-bool passive_valgrind_in(const char *list);
-
 /* True when the main executable defines one of the C allocation functions itself, which then wins over ours.
  */
 bool executable_has_malloc(void);

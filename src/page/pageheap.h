@@ -56,6 +56,8 @@ struct pageheap_options {
     bool use_break;
     bool huge_never;  /* thp:never */
     bool huge_always; /* thp:always */
+    bool
+        tracked; /* a tool tracks what was written to, and takes the break's new memory for undefined: no span counts as zero */
 };
 
 /* One list of everything counted here, for reports and for reading it in one go. */

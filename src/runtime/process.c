@@ -11,6 +11,7 @@
 #include "runtime/fork.h"
 #include "runtime/report.h"
 #include "runtime/threads.h"
+#include "runtime/valgrind.h"
 
 #define CONF_BYTES 1024
 
@@ -51,6 +52,7 @@ static void refuse_huge_pages(const struct os *os)
 
 static void start_core(const struct os *os)
 {
+    process_options.core.pages.tracked = valgrind_replaces_malloc();
     core_init(&process_core, os, &process_options.core);
     core_use_own(&process_core);
     refuse_huge_pages(os);
