@@ -45,20 +45,6 @@ Test(chunk, used_is_what_was_kept_and_is_not_gone)
     cr_assert_eq(chunk_lose(chunk, 5), 0);
 }
 
-Test(chunk, the_last_mark_before_is_found_from_everywhere)
-{
-    static const unsigned windows[] = {0, 1, 7, 8, 9, 62, 63, 64, 511, 1024, 2046, 2047};
-    clear();
-    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
-        memset(chunk->map, 0, sizeof(chunk->map));
-        chunk->map[windows[i]] = 1;
-        for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
-            unsigned expected = from > windows[i] ? windows[i] : CHUNK_WINDOWS;
-            cr_assert_eq(chunk_previous_mark(chunk, from), expected, "mark at %u, from %u", windows[i], from);
-        }
-    }
-}
-
 /* Among all other marks. */
 Test(chunk, what_died_is_found_from_everywhere)
 {
@@ -100,7 +86,7 @@ Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
     cr_assert_eq(chunk_clear_dead(chunk, CHUNK_WINDOWS), CHUNK_WINDOWS);
 }
 
-Test(chunk, the_next_mark_is_found_from_everywhere)
+Test(chunk, the_next_mark_and_the_last_one_before_are_found_from_everywhere)
 {
     static const unsigned windows[] = {0, 1, 7, 8, 9, 62, 63, 64, 511, 1024, 2046, 2047};
     clear();
@@ -109,7 +95,9 @@ Test(chunk, the_next_mark_is_found_from_everywhere)
         chunk->map[windows[i]] = 1;
         for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
             unsigned expected = from <= windows[i] ? windows[i] : CHUNK_WINDOWS;
+            unsigned before = from > windows[i] ? windows[i] : CHUNK_WINDOWS;
             cr_assert_eq(chunk_next_mark(chunk, from), expected, "mark at %u, from %u", windows[i], from);
+            cr_assert_eq(chunk_previous_mark(chunk, from), before, "mark at %u, from %u", windows[i], from);
         }
     }
 }

@@ -3,20 +3,7 @@
 
 #include <sys/mman.h>
 
-#include "support/page_fixture.h"
-
-static struct fixture *f;
-static struct span a, b, c, d;
-
-static void setup(void)
-{
-    f = fixture_make(&fixture_options, 0, 0);
-}
-
-static void teardown(void)
-{
-    fixture_drop(f);
-}
+#include "support/page_suite.h"
 
 TestSuite(filing, .init = setup, .fini = teardown);
 

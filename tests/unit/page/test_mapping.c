@@ -1,17 +1,4 @@
-#include "support/page_fixture.h"
-
-static struct fixture *f;
-static struct span a, b;
-
-static void setup(void)
-{
-    f = fixture_make(&fixture_options, 0, 0);
-}
-
-static void teardown(void)
-{
-    fixture_drop(f);
-}
+#include "support/page_suite.h"
 
 TestSuite(mapping, .init = setup, .fini = teardown);
 
