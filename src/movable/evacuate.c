@@ -82,7 +82,7 @@ static void look_ahead(struct step *step)
         evacuate->cursor + AHEAD_BYTES < victim->top ? evacuate->cursor + AHEAD_BYTES : victim->top;
     fetch_lines(evacuate, end + AHEAD_BYTES);
     while (at < end) {
-        uint64_t header = atomic_load_explicit(header_at(victim->span.addr + at), memory_order_relaxed);
+        uint64_t header = atomic_load_explicit(header_at(victim->span.addr + at), memory_order_acquire);
         bool dead = (header & HEADER_DEAD) != 0;
         if (!dead) {
             __builtin_prefetch(mtable_entry(&step->growing->table, header_index(header)), 1);

@@ -12,7 +12,21 @@ struct sums {
     size_t granules;
     uint32_t slots;
     size_t on_stacks;
+    size_t touched; /* of chunks with a lane beyond what they keep count of, */
+    size_t garbage; /* and what that adds to their garbage; spare places too */
 };
+
+/* What a lane's chunk doesn't know while the lane holds it. */
+static void sum_held(const struct lane *lane, struct sums *sums)
+{
+    sums->garbage += spare_sum(lane);
+    if (lane->chunk != NULL) {
+        size_t extent = lane->tail ? lane->at - lane->base : 0;
+        size_t touched = lane->chunk->touched;
+        sums->touched += extent > touched ? extent - touched : 0;
+        sums->garbage += lane_garbage(lane) - mchunk_garbage(lane->chunk);
+    }
+}
 
 /* All locks are held. */
 static struct sums sum_lanes(struct growing *growing)
@@ -24,7 +38,9 @@ static struct sums sum_lanes(struct growing *growing)
         sums.granules += lane->granules;
         sums.slots += lane->slots;
         sums.on_stacks += lane->entries.count;
+        sum_held(lane, &sums);
     }
+    sum_held(&growing->evacuate.lane, &sums);
     sums.blocks = mtable_used(&growing->table) - sums.on_stacks;
     return sums;
 }
@@ -62,9 +78,9 @@ void growing_stats(struct hm_heap *heap, struct hm_movable_stats *stats)
     stats->slots = sums.slots;
     /* The headers lie in what chunks have touched. */
     stats->metadata_bytes = metadata_bytes(growing, sums.blocks);
-    stats->held_bytes = chunks.touched + growing->larges.bytes + growing->larges.waiting +
+    stats->held_bytes = chunks.touched + sums.touched + growing->larges.bytes + growing->larges.waiting +
                         stats->metadata_bytes - (sums.blocks - growing->larges.count) * HEADER_BYTES;
-    stats->free_bytes = chunks.garbage;
+    stats->free_bytes = chunks.garbage + sums.garbage;
     stats->waiting_bytes = chunks.waiting + growing->larges.waiting;
     stats->moved_blocks = evacuate->moved_blocks;
     stats->moved_bytes = evacuate->moved_bytes;

@@ -175,7 +175,16 @@ bool spare_take(struct lane *lane, struct mchunks *set, size_t stride, uintptr_t
     return true;
 }
 
-/* Verifying */
+/* Seeing */
+
+size_t spare_sum(const struct lane *lane)
+{
+    size_t sum = 0;
+    for (uint64_t left = ~lane->spares.vacant; left != 0; left &= left - 1) {
+        sum += lane->spares.place[bits_lowest(left)].length;
+    }
+    return sum;
+}
 
 static uint64_t verify_bin(const struct spares *spares, unsigned bin)
 {

@@ -90,6 +90,9 @@ void spare_init(struct spares *spares);
 /* A place of `stride` bytes, at most SPARE_BYTES_MAX. False: there is none. */
 bool spare_take(struct lane *lane, struct mchunks *set, size_t stride, uintptr_t *at);
 
+/* In all of the lane's. */
+size_t spare_sum(const struct lane *lane);
+
 /* Panics with the broken equation. */
 void spare_verify(const struct lane *lane, const struct mchunks *set);
 
