@@ -18,7 +18,6 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
     HM_CHECK(chunk_used(chunk) == 0, "a new chunk has no blocks");
     chunk->linked = 0;
     chunk->swept_dead = 0;
-    chunk->swept_gone = atomic_load(&chunk->gone);
     chunk->unmarked = false;
     chunk->fresh = zero ? 0 : CHUNK_GRANULES;
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
@@ -129,7 +128,7 @@ static unsigned free_until(const struct chunk *chunk, unsigned from, unsigned li
          w = chunk_next_mark(chunk, w + 1)) {
         unsigned value = mark_load(&chunk->map[w]);
         unsigned code = value & ~CODE_CACHED;
-        if (value != 0 && code < CODE_HOLE) {
+        if (code != 0 && code < CODE_HOLE) {
             unsigned start = 2 * w + code_parity(code);
             if (start >= from) {
                 return start < limit ? start : limit;

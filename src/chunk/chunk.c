@@ -110,10 +110,10 @@ static bool none_dead(const uint8_t *map)
 }
 
 /* The highest bit of each of eight bytes, from the lowest on, that is CODE_DEAD. */
-static uint64_t dead_bits(const uint8_t *map)
+static uint64_t dead_bits(uint64_t marks)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
-    uint64_t others = eight_marks(map) ^ each * CODE_DEAD;
+    uint64_t others = marks ^ each * CODE_DEAD;
     return ~(((others & each * 0x7f) + each * 0x7f) | others) & each * 0x80;
 }
 
@@ -136,7 +136,7 @@ unsigned chunk_next_dead(const struct chunk *chunk, unsigned window)
         if (window % (DEAD_ROWS * sizeof(row)) == 0 && none_dead(&chunk->map[window])) {
             window += DEAD_ROWS * sizeof(row);
         } else {
-            uint64_t dead = dead_bits(&chunk->map[window]) & wanted;
+            uint64_t dead = dead_bits(eight_marks(&chunk->map[window])) & wanted;
             if (dead != 0) {
                 return window + bits_lowest(dead) / 8;
             }
@@ -166,8 +166,9 @@ static bool clear_row(uint8_t *map)
  * dead in front of it. */
 static unsigned clear_eight(uint8_t *map, uint64_t wanted)
 {
-    uint64_t dead = dead_bits(map) & wanted;
-    uint64_t others = eight_marks(map) & wanted & ~((dead >> 7) * 0xff);
+    uint64_t marks = eight_marks(map);
+    uint64_t dead = dead_bits(marks) & wanted;
+    uint64_t others = marks & wanted & ~((dead >> 7) * 0xff);
     dead = others != 0 ? dead & (others ^ (others - 1)) : dead;
     for (; dead != 0; dead &= dead - 1) {
         mark_store(&map[bits_lowest(dead) / 8], 0);
@@ -219,7 +220,7 @@ bool chunk_block_at(const struct chunk *chunk, unsigned granule, struct block *b
     for (unsigned w = window + 1; w-- > lowest;) {
         unsigned value = mark_load(&chunk->map[w]);
         unsigned code = value & ~CODE_CACHED;
-        if (value == 0 || code >= CODE_HOLE) {
+        if (code == 0 || code >= CODE_HOLE) {
             continue;
         }
         block->start = 2 * w + code_parity(code);
@@ -237,6 +238,8 @@ void chunk_verify(const struct chunk *chunk)
     /* Read before the map: a remote free marks first and counts then. */
     unsigned used = atomic_load(&chunk->kept) - atomic_load(&chunk->gone);
     unsigned end = 0;
+    unsigned last = 0; /* window of the last block, and its mark */
+    unsigned last_value = 0;
     unsigned blocks = 0;
     unsigned windows_with_holes = 0;
     HM_CHECK(chunk->span.kind == SPAN_CHUNK, "a chunk's span is of kind chunk");
@@ -248,7 +251,8 @@ void chunk_verify(const struct chunk *chunk)
             continue;
         }
         if (value == CODE_DEAD) {
-            HM_CHECK(2 * w + 1 >= end, "nothing died inside a block");
+            HM_CHECK(2 * w + 1 >= end || mark_load(&chunk->map[last]) != last_value,
+                     "nothing died inside a block, unless another thread has just made it shorter");
             continue;
         }
         if (code >= CODE_HOLE) {
@@ -259,6 +263,8 @@ void chunk_verify(const struct chunk *chunk)
         }
         unsigned start = 2 * w + code_parity(code);
         HM_CHECK(start >= end, "blocks don't overlap");
+        last = w;
+        last_value = value;
         end = start + class_granules(code_class(code));
         HM_CHECK(end <= CHUNK_GRANULES, "a block ends inside its chunk");
         blocks += class_granules(code_class(code));

@@ -3,14 +3,15 @@
  * The chunk's map is the single truth about it: one byte for each window of 32 bytes (two granules). As no
  * block and no linked hole is shorter than two granules, at most one of them starts in a window, and the byte
  * of that window names it (class.h). What no block covers is free; free memory is either part of a linked
- * hole (hole.h) or dead, that is, waiting to be swept. The window in which a dead block began says so, CODE_DEAD, if its
- * owner took it back; after the next sweep nothing begins there.
+ * hole (hole.h) or dead, that is, waiting to be swept. The window in which a dead block began says so, CODE_DEAD; after the
+ * next sweep nothing begins there.
  *
  * Who may change what:
  *  - user -> cached, cached -> user: the owner thread, without a lock, in malloc and free;
  *  - cached -> dead, dead -> 0, holes, 0 -> cached: the holder of the owner's lock;
- *  - user -> 0: any other thread that frees the block, by compare-and-swap, which makes every double free
- * show.
+ *  - user -> dead: any other thread that frees the block, by compare-and-swap, which makes every double free
+ * show; a sweep may see that at any moment;
+ *  - 0 -> dead, where the end of a block died: its user, by compare-and-swap.
  *
  * `used`, the granules of blocks, is kept as a difference, so that the owner needs no atomic operation for what it
  * frees itself: `kept` is what the owner carved and has not taken back, changed under its lock; `gone` is what
@@ -42,7 +43,6 @@ struct chunk {
     uint32_t linked;        /* granules of linked holes; owner's lock */
     uint32_t fresh;         /* from this granule on, memory is zero but for hole records; owner's lock */
     uint32_t swept_dead;    /* dead granules that the last sweep couldn't use; owner's lock */
-    uint32_t swept_gone;    /* `gone` before the last sweep that looked at all of the map; owner's lock */
     uint32_t heard;         /* of `gone`, what the owner's sum has; owner's lock */
     uint32_t review_used;   /* when `used` is no more than that, the bucket may have changed; owner's lock */
     _Atomic bool announced; /* in some thread heap's inbox */
@@ -102,11 +102,12 @@ HM_INLINE void mark_to_cached(uint8_t *mark)
     }
 }
 
-/* Takes a block from its user: true for exactly one of several callers. */
-HM_INLINE bool mark_take(uint8_t *mark, unsigned code)
+/* From one value to another: true for exactly one of several callers. */
+HM_INLINE bool mark_swap(uint8_t *mark, unsigned from, unsigned to)
 {
-    uint8_t expected = (uint8_t)code;
-    return __atomic_compare_exchange_n(mark, &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    uint8_t expected = (uint8_t)from;
+    return __atomic_compare_exchange_n(mark, &expected, (uint8_t)to, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
 }
 
 /* Exact under the owner's lock; else a hint. */
@@ -146,13 +147,10 @@ HM_INLINE struct chunk *chunk_of_mark(const void *block, uint8_t *mark)
 }
 
 /* The next sweep finds what is free around this granule. If its window has a mark, it will be found by way of that, or is a lone
- * granule between blocks. Owner's lock held. */
+ * granule between blocks. By the owner under its lock, or by whose block ends there: the owner may link a hole in this window meanwhile. */
 HM_INLINE void chunk_note_dead(struct chunk *chunk, unsigned granule)
 {
-    uint8_t *mark = &chunk->map[granule / 2];
-    if (mark_load(mark) == 0) {
-        mark_store(mark, CODE_DEAD);
-    }
+    mark_swap(&chunk->map[granule / 2], 0, CODE_DEAD);
 }
 
 /* Dead granules: free, but in no hole. While a remote free is between its two steps, a sweep may have linked

@@ -8,7 +8,7 @@
  * A code is what the map of a chunk holds for a block: class and, for classes 0..38, the parity of the
  * granule that the block starts at (larger blocks start at even granules). Codes 1..125 mean a block that is
  * with the user; CODE_CACHED added, one that waits in a thread's cache; CODE_HOLE (+ parity) marks a linked
- * hole; CODE_DEAD, that something died in this window since the last sweep; 0: nothing starts here. */
+ * hole; CODE_DEAD, that something died in this window since the last sweep (code 0); 0: nothing starts here. */
 #ifndef HM_CHUNK_CLASS_H
 #define HM_CHUNK_CLASS_H
 
@@ -29,7 +29,7 @@
 #define CODE_LARGE  79u /* code of class CLASS_EXACT */
 #define CODE_LAST   125u
 #define CODE_HOLE   126u
-#define CODE_DEAD   (CODE_HOLE | CODE_CACHED)
+#define CODE_DEAD   CODE_CACHED /* cached, but no block: so a bin that has a block which another thread freed shows it */
 
 /* Bytes of a block of the class. */
 extern const uint32_t class_bytes[CLASS_COUNT];

@@ -55,34 +55,37 @@ static void walk(struct sweep *sweep)
     while ((w = chunk_clear_dead(chunk, w)) < CHUNK_WINDOWS) {
         unsigned value = mark_load(&chunk->map[w]);
         unsigned code = value & ~CODE_CACHED;
-        if (code != 0 && code < CODE_HOLE) {
+        if (code == 0) {
+            continue; /* another thread freed it since the scan saw it */
+        }
+        if (code < CODE_HOLE) {
             w = pass_block(sweep, &gap, w, code);
             continue;
         }
         unsigned start = 2 * w + value % 2;
-        if (value != 0 && start == gap.start) {
+        if (start == gap.start) {
             gap.hole = start;
-        } else if (value != 0) {
+        } else {
             holes_remove(sweep->holes, chunk, start);
         }
-        /* Zero: another thread freed it since the scan saw it. */
         w++;
     }
     close_gap(sweep, &gap, CHUNK_GRANULES);
 }
 
-/* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. Nothing is
- * marked dead in front of the window. */
+/* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. What is
+ * marked dead in front of the window was freed by another thread since the scan saw it. */
 static unsigned take_before(struct holes *holes, struct chunk *chunk, unsigned window)
 {
     while ((window = chunk_previous_mark(chunk, window)) < CHUNK_WINDOWS) {
         unsigned value = mark_load(&chunk->map[window]);
         unsigned code = value & ~CODE_CACHED;
-        if (code >= CODE_HOLE) {
+        if (code == 0) {
+            mark_store(&chunk->map[window], 0);
+        } else if (code >= CODE_HOLE) {
             holes_remove(holes, chunk, 2 * window + value % 2);
             return 2 * window + value % 2;
-        }
-        if (code != 0) {
+        } else {
             return 2 * window + code_parity(code) + code_granules(code);
         }
     }
@@ -95,12 +98,13 @@ static unsigned take_behind(struct holes *holes, struct chunk *chunk, unsigned w
     while ((window = chunk_clear_dead(chunk, window)) < CHUNK_WINDOWS) {
         unsigned value = mark_load(&chunk->map[window]);
         unsigned code = value & ~CODE_CACHED;
-        if (code != 0 && code < CODE_HOLE) {
+        if (code == 0) {
+            continue; /* another thread freed it since the scan saw it */
+        }
+        if (code < CODE_HOLE) {
             return 2 * window + code_parity(code);
         }
-        if (value != 0) {
-            holes_remove(holes, chunk, 2 * window + value % 2);
-        }
+        holes_remove(holes, chunk, 2 * window + value % 2);
         window++;
     }
     return CHUNK_GRANULES;
@@ -121,12 +125,9 @@ static void join_marked(struct sweep *sweep)
 void sweep_chunk(struct holes *holes, struct chunk *chunk, struct carve_order *order)
 {
     struct sweep sweep = {.holes = holes, .chunk = chunk, .order = order};
-    /* Read before the map: a remote free marks first and counts then. */
-    uint32_t gone = atomic_load(&chunk->gone);
-    if (chunk->unmarked || gone != chunk->swept_gone) {
+    if (chunk->unmarked) {
         walk(&sweep);
         chunk->unmarked = false;
-        chunk->swept_gone = gone;
     } else {
         join_marked(&sweep);
     }

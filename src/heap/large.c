@@ -207,7 +207,7 @@ struct span *large_find(struct core *core, uintptr_t addr)
 
 bool large_free(struct core *core, struct theap *heap, struct span *span)
 {
-    if (!mark_take(&span->mark, LARGE_USER)) {
+    if (!mark_swap(&span->mark, LARGE_USER, 0)) {
         return false;
     }
     if (heap != NULL && !heap->closed && span->bin != NO_BIN &&

@@ -116,7 +116,7 @@ static void owe(struct theap *heap, struct chunk *chunk, unsigned granules)
 bool remote_free(struct theap *heap, struct chunk *chunk, uint8_t *mark, unsigned code)
 {
     unsigned granules = class_granules(code_class(code));
-    if (!mark_take(mark, code)) {
+    if (!mark_swap(mark, code, CODE_DEAD)) {
         return false;
     }
     if (heap != NULL) {

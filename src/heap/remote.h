@@ -1,7 +1,7 @@
 /* Remote free: a thread frees a block of a chunk that another thread owns.
  *
  * Steps, in this order; every one may be arbitrarily late:
- *  1. mark     compare-and-swap the block's map byte from user to 0; whoever fails has a double free;
+ *  1. mark     compare-and-swap the block's map byte from user to dead; whoever fails has a double free;
  *  2. count    add the block's granules to chunk.gone; from here on the block no longer keeps its chunk. Only then look
  * at chunk.kept, to see what is left of `used`, their difference;
  *  3. announce if chunk.announced was false, set it and push the chunk on the inbox of the heap that owns it.

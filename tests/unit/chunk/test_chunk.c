@@ -72,7 +72,7 @@ Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
             for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
                 chunk->map[w] = w % 3 == 0 || w / 20 % 2 == 0 ? CODE_DEAD : 0;
             }
-            chunk->map[stop] = CODE_CACHED;
+            chunk->map[stop] = CODE_CACHED | 1;
             unsigned expected = from <= stop ? stop : CHUNK_WINDOWS;
             cr_assert_eq(chunk_clear_dead(chunk, from), expected, "from %u to %u", from, stop);
             for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
@@ -80,7 +80,7 @@ Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
                 cr_assert(w == stop || !cleared || chunk->map[w] == 0, "%u: from %u to %u", w, from, stop);
                 cr_assert(cleared || w % 3 != 0 || chunk->map[w] != 0, "%u: from %u to %u", w, from, stop);
             }
-            cr_assert_eq(chunk->map[stop], CODE_CACHED);
+            cr_assert_eq(chunk->map[stop], CODE_CACHED | 1);
         }
     }
     cr_assert_eq(chunk_clear_dead(chunk, CHUNK_WINDOWS), CHUNK_WINDOWS);
@@ -160,10 +160,13 @@ Test(chunk, neighbours_are_told_apart)
 Test(chunk, a_block_is_taken_once)
 {
     uint8_t mark = (uint8_t)class_code(5, 1);
-    cr_assert_not(mark_take(&mark, class_code(5, 0)));
-    cr_assert(mark_take(&mark, class_code(5, 1)));
-    cr_assert_eq(mark, 0);
-    cr_assert_not(mark_take(&mark, class_code(5, 1)));
+    cr_assert_not(mark_swap(&mark, class_code(5, 0), CODE_DEAD));
+    cr_assert(mark_swap(&mark, class_code(5, 1), CODE_DEAD));
+    cr_assert_eq(mark, CODE_DEAD);
+    cr_assert_not(mark_swap(&mark, class_code(5, 1), CODE_DEAD));
+    /* Its owner frees it at the same moment: what its bin gives out is no block. */
+    mark_to_cached(&mark);
+    cr_assert_not(mark_to_user(&mark));
 }
 
 Test(chunk, marks_go_to_the_cache_and_back)

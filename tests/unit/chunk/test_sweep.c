@@ -21,7 +21,7 @@ static void kill_from_afar(const struct entry *entry)
 {
     unsigned code = mark_load(entry->mark) & ~CODE_CACHED;
     mark_store(entry->mark, code);
-    cr_assert(mark_take(entry->mark, code));
+    cr_assert(mark_swap(entry->mark, code, CODE_DEAD));
     chunk_lose(chunk, class_granules(code_class(code)));
 }
 

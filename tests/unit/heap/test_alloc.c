@@ -152,7 +152,7 @@ Test(alloc, a_block_shrinks_in_place_and_its_tail_is_free)
     assert_empty();
 }
 
-Test(alloc, the_tail_of_a_block_that_shrank_serves_again)
+static void expect_tail_to_serve(struct theap *resizer)
 {
     char *block = get(a, 4000);
     struct chunk *chunk = chunk_of(block);
@@ -160,13 +160,23 @@ Test(alloc, the_tail_of_a_block_that_shrank_serves_again)
     lock_acquire(&a->lock);
     theap_sweep_locked(a, chunk, NULL);
     lock_release(&a->lock);
-    cr_assert_eq(core_realloc(core, a, block, 100), block);
+    cr_assert_eq(core_realloc(core, resizer, block, 100), block);
     lock_acquire(&a->lock);
     theap_sweep_locked(a, chunk, NULL);
     lock_release(&a->lock);
     cr_assert_eq(chunk_dead(chunk), 0);
     put(a, block);
     assert_empty();
+}
+
+Test(alloc, the_tail_of_a_block_that_shrank_serves_again)
+{
+    expect_tail_to_serve(a);
+}
+
+Test(alloc, the_tail_of_a_block_that_another_thread_shrank_serves_again)
+{
+    expect_tail_to_serve(b);
 }
 
 Test(alloc, a_block_shrinks_in_place_for_another_thread_too)

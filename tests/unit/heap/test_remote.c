@@ -15,7 +15,7 @@ Test(remote, a_block_is_freed_once)
     unsigned code = mark_load(mark);
     get(a, 100);
     cr_assert(remote_free(NULL, chunk_of(block), mark, code));
-    cr_assert_eq(*mark, 0);
+    cr_assert_eq(*mark, CODE_DEAD);
     cr_assert_not(remote_free(NULL, chunk_of(block), mark, code));
     verify();
 }
