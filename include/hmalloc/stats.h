@@ -35,7 +35,7 @@ extern "C" {
     X(sweeps, "number of times a chunk's free memory was joined")                                            \
     X(refills, "number of times a cache was filled from chunks")                                             \
     X(flushes, "number of times a cache was emptied into chunks")                                            \
-    X(remote_frees, "number of blocks freed by a thread that doesn't own their chunk")                       \
+    X(remote_frees, "blocks freed by a thread that doesn't own their chunk and had no room to cache them")   \
     X(threads, "number of thread heaps in use")                                                              \
     X(orphans, "number of thread heaps left by ended threads, with chunks")                                  \
     X(chunks, "number of 64 KiB chunks")                                                                     \

@@ -19,17 +19,6 @@ HM_INLINE void *verb_malloc(size_t size)
     return HM_LIKELY(block != NULL) ? block : general_malloc_medium(size, heap);
 }
 
-/* Also for NULL: while the window isn't chosen yet it begins there. */
-HM_INLINE void verb_free_elsewhere(void *block, struct theap *heap, uintptr_t granule)
-{
-    HM_FORGET(granule); /* or the fast path would load the owner into a register for this */
-    if (fast_owner(&process_core, granule) == 0) {
-        general_free_large(block, heap);
-    } else {
-        general_free_small(block, heap);
-    }
-}
-
 HM_INLINE void verb_free(void *block)
 {
     struct theap *heap = process_heap;
@@ -38,9 +27,10 @@ HM_INLINE void verb_free(void *block)
         general_free(block);
         return;
     }
-    if (HM_UNLIKELY(fast_owner(&process_core, granule) != (uintptr_t)heap)) {
-        verb_free_elsewhere(block, heap, granule);
-    } else if (HM_UNLIKELY(!fast_free_own(&process_core, heap, block, granule))) {
+    uintptr_t map = fast_map(&process_core, granule);
+    if (HM_UNLIKELY(map == 0)) {
+        general_free_large(block, heap); /* also NULL: while the window isn't chosen yet it begins there */
+    } else if (HM_UNLIKELY(!fast_free_in_chunk(&process_core, heap, block, granule, map))) {
         general_free_small(block, heap);
     }
 }
@@ -98,7 +88,7 @@ HM_INLINE void *verb_calloc(size_t count, size_t size)
 
 HM_INLINE void *verb_realloc(void *block, size_t size)
 {
-    if (HM_LIKELY(fast_fits(&process_core, process_heap, block, size))) {
+    if (HM_LIKELY(fast_fits(&process_core, block, size))) {
         return block;
     }
     return block == NULL ? verb_malloc(size) : general_realloc(block, size);

@@ -7,10 +7,10 @@
  * next sweep nothing begins there.
  *
  * Who may change what:
- *  - user -> cached, cached -> user: the owner thread, without a lock, in malloc and free;
- *  - cached -> dead, dead -> 0, holes, 0 -> cached: the holder of the owner's lock;
- *  - user -> dead: any other thread that frees the block, by compare-and-swap, which makes every double free
- * show; a sweep may see that at any moment;
+ *  - user -> cached, cached -> user, cached -> dead: the thread in whose bin the block is or goes, without a lock; a sweep
+ * may see that at any moment;
+ *  - dead -> 0, holes, 0 -> cached: the holder of the owner's lock;
+ *  - user -> dead: any thread but the owner that frees the block while its bin has no room, by compare-and-swap;
  *  - 0 -> dead, where the end of a block died: its user, by compare-and-swap.
  *
  * `used`, the granules of blocks, is kept as a difference, so that the owner needs no atomic operation for what it
@@ -66,9 +66,8 @@ HM_INLINE unsigned chunk_granule(uintptr_t addr)
     return (unsigned)(addr % CHUNK_BYTES >> GRANULE_SHIFT);
 }
 
-/* Byte accesses. The owner's changes between user and cached race with nothing but double frees, so plain
- * read-modify-write is exact there and one instruction; under TSan they are atomic so that it sees the
- * protocol that remote frees rely on. */
+/* Byte accesses. Changes between user and cached race with nothing but double frees, so a plain read-modify-write is
+ * enough there and one instruction; under TSan they are atomic so that it sees the protocol that remote frees rely on. */
 HM_INLINE unsigned mark_load(const uint8_t *mark)
 {
     return __atomic_load_n(mark, __ATOMIC_ACQUIRE);
@@ -79,18 +78,19 @@ HM_INLINE void mark_store(uint8_t *mark, unsigned value)
     __atomic_store_n(mark, (uint8_t)value, __ATOMIC_RELEASE);
 }
 
-/* False: another thread has freed the block in the moment in which its owner did. */
+/* False: two threads freed the block at the same moment, and it isn't cached any more, or no block. */
 HM_INLINE bool mark_to_user(uint8_t *mark)
 {
-    uint8_t value;
-    if (HM_TSAN) {
-        value = (uint8_t)(mark_load(mark) & ~CODE_CACHED);
-        mark_store(mark, value);
-    } else {
-        value = *mark & (uint8_t)~CODE_CACHED;
-        *mark = value;
-    }
-    return value != 0;
+    bool was_cached;
+#if defined(__x86_64__) && !HM_TSAN
+    /* Compilers compare and subtract separately. */
+    __asm__("subb %2, %0" : "+m"(*mark), "=@cca"(was_cached) : "i"((int8_t)CODE_CACHED));
+#else
+    unsigned value = mark_load(mark);
+    mark_store(mark, value - CODE_CACHED);
+    was_cached = value > CODE_CACHED;
+#endif
+    return was_cached;
 }
 
 HM_INLINE void mark_to_cached(uint8_t *mark)

@@ -29,7 +29,8 @@
 #define CODE_LARGE  79u /* code of class CLASS_EXACT */
 #define CODE_LAST   125u
 #define CODE_HOLE   126u
-#define CODE_DEAD   CODE_CACHED /* cached, but no block: so a bin that has a block which another thread freed shows it */
+#define CODE_DEAD                                                                                            \
+    CODE_CACHED /* cached, but no block: so a bin that has a block which another thread freed shows it */
 
 /* Bytes of a block of the class. */
 extern const uint32_t class_bytes[CLASS_COUNT];

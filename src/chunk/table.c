@@ -40,10 +40,8 @@ void table_enter(struct chunk_table *table, struct chunk *chunk)
     }
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        void *owner = atomic_load_explicit(&chunk->span.owner, memory_order_relaxed);
         atomic_store_explicit(&table->map[index], (uintptr_t)chunk->map - index * CHUNK_WINDOWS,
                               memory_order_release);
-        atomic_store_explicit(&table->owner[index], owner, memory_order_release);
     }
 }
 
@@ -51,7 +49,6 @@ void table_clear(struct chunk_table *table, const struct chunk *chunk)
 {
     uintptr_t index = index_of(table, chunk->span.addr);
     if (index < TABLE_CHUNKS) {
-        atomic_store_explicit(&table->owner[index], NULL, memory_order_relaxed);
         atomic_store_explicit(&table->map[index], 0, memory_order_relaxed);
     }
 }

@@ -1,9 +1,8 @@
-/* Chunk table: from an address to its chunk's owner and map in two loads, over a window of 16 GiB around the
- * first chunk; and from a map byte to the cache bin of its block.
+/* Chunk table: from an address to its chunk's map in one load, over a window of 16 GiB around the first chunk; and from a
+ * map byte to the cache bin of its block.
  *
- * It is an accelerator over the page map, which knows every chunk: outside the window the page map is asked. The
- * owner stands here a second time so that a free need not touch the chunk's descriptor, only its map. Zero-filled
- * memory means a chunk that nobody owns, so the fast path needs no test for it. */
+ * It is an accelerator over the page map, which knows every chunk: outside the window the page map is asked. A free touches
+ * the chunk's map, not its descriptor. Zero-filled memory means that there is no chunk. */
 #ifndef HM_CHUNK_TABLE_H
 #define HM_CHUNK_TABLE_H
 
@@ -18,13 +17,12 @@
  * has room. */
 #define TABLE_BIN_OFFSETS 512
 
-/* Of each chunk in the window span.owner, and its map, less the number of its first window counted from `base`: so that any
- * window's number leads to its byte. Metadata never lies so low that this is 0. Two arrays, because an index then is an
- * address; what a small process touches of them lies beside `base` and `bin_offset`, which it touches anyway. */
+/* Of each chunk in the window its map, less the number of its first window counted from `base`: so that any window's number
+ * leads to its byte. Metadata never lies so low that this is 0. What a small process touches of it lies beside `base` and
+ * `bin_offset`, which it touches anyway. */
 struct chunk_table {
     _Atomic uintptr_t base; /* first address of the window, 64 KiB aligned; the page map covers all of it */
     struct pagemap *pages;
-    _Atomic(void *) owner[TABLE_CHUNKS];
     uint16_t bin_offset[TABLE_BIN_OFFSETS];
     _Atomic(uintptr_t) map[TABLE_CHUNKS];
 };
@@ -32,8 +30,8 @@ struct chunk_table {
 /* Where the bins lie in a thread heap: that of class c at first_bin + c * bin_bytes, the reject bin last. */
 void table_init(struct chunk_table *table, struct pagemap *pages, size_t first_bin, size_t bin_bytes);
 
-/* Whenever the chunk's owner changes, after the page map has it / before the page map loses it. The page heap's
- * lock isn't needed: a chunk has one holder. */
+/* After the page map has the chunk / before the page map loses it. The page heap's lock isn't needed: a chunk has one
+ * holder. */
 void table_enter(struct chunk_table *table, struct chunk *chunk);
 void table_clear(struct chunk_table *table, const struct chunk *chunk);
 

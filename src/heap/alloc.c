@@ -96,16 +96,15 @@ static void overwrite(const struct core *core, void *block, size_t bytes)
 static bool free_in_chunk(const struct core *core, struct theap *heap, void *block, const struct place *place)
 {
     overwrite(core, block, class_bytes[code_class(place->code)]);
+    unsigned class = code_class(place->code);
+    if (heap != NULL && fast_push(heap, THEAP_BIN_OF(class), block, place->mark)) {
+        return true;
+    }
     if (!owns(heap, place->chunk)) {
         return remote_free(heap, place->chunk, place->mark, place->code);
     }
-    struct bin *bin = &heap->bin[code_class(place->code)];
-    if (bin->top != bin->limit) {
-        fast_push(heap, bin, bin->top, block, place->mark);
-    } else {
-        mark_to_cached(place->mark);
-        theap_push(heap, code_class(place->code), block, place->mark);
-    }
+    mark_to_cached(place->mark);
+    theap_push(heap, class, block, place->mark);
     return true;
 }
 

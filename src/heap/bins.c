@@ -8,6 +8,7 @@
 #include "heap/core.h"
 #include "heap/diagnose.h"
 #include "heap/large.h"
+#include "heap/remote.h"
 
 #define BATCH_BYTES  16384u            /* what one refill fetches at most, */
 #define BATCH_BLOCKS BINS_MAX_CAPACITY /* and in blocks */
@@ -116,12 +117,10 @@ void bins_advance(struct theap *heap, unsigned class, unsigned count)
     HM_ASSERT(heap->bin[class].top <= heap->bin[class].limit, "a bin's top is at most its limit");
 }
 
-/* An entry that a fork may have torn counts only if it is one of a cached block, of this heap and class. */
-static bool entry_is_whole(const struct theap *heap, unsigned class, const struct entry *entry,
-                           const struct chunk *chunk)
+/* An entry that a fork may have torn counts only if it is one of a cached block of this class. */
+static bool entry_is_whole(unsigned class, const struct entry *entry, const struct chunk *chunk)
 {
-    if (chunk == NULL || atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) != heap ||
-        entry->mark != &chunk->map[chunk_granule((uintptr_t)entry->block) / 2]) {
+    if (chunk == NULL || entry->mark != &chunk->map[chunk_granule((uintptr_t)entry->block) / 2]) {
         return false;
     }
     unsigned granule = chunk_granule((uintptr_t)entry->block);
@@ -139,21 +138,52 @@ static bool large_entry_is_whole(const struct theap *heap, unsigned class, const
 /* The block dies, and the map says so. */
 HM_INLINE void end_block(const struct entry *entry, uint8_t *mark)
 {
-    /* Without its code another thread freed it in the moment in which its owner did. */
-    if (HM_UNLIKELY(HM_RACY_BYTE(mark) == CODE_CACHED)) {
+    /* Else two threads freed it at the same moment. */
+    if (HM_UNLIKELY(HM_RACY_BYTE(mark) <= CODE_CACHED)) {
         diagnose_race(entry->block);
     }
     mark_store(mark, CODE_DEAD);
 }
 
-/* Marks the entries' blocks dead and lowers the chunks' counts, once for each row of entries of one chunk. Returns how
- * many rows there were; their chunks to `touched`. `count` > 0; the last entry is spoilt. */
-static unsigned end_blocks(unsigned class, struct entry *entries, unsigned count, struct chunk **touched)
+/* What was ended: a chunk for each row of entries of one. Those of this heap from the front; those of others, which don't know of it
+ * yet, from the back, with how much it was. */
+struct ended {
+    unsigned own;
+    unsigned others;
+    uint32_t own_granules;
+    uint32_t granules[BINS_MAX_CAPACITY];
+    struct chunk *chunk[BINS_MAX_CAPACITY];
+};
+
+static void ended_init(struct ended *ended)
+{
+    ended->own = 0;
+    ended->others = 0;
+    ended->own_granules = 0;
+}
+
+/* Who owns a chunk changes only with the lock of whose it is held, and no thread but this one takes any over for this heap. */
+HM_INLINE void end_row(struct theap *heap, struct ended *ended, struct chunk *chunk, uint32_t granules)
+{
+    if (HM_LIKELY(atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == heap)) {
+        chunk_lower(chunk, granules);
+        ended->own_granules += granules;
+        ended->chunk[ended->own++] = chunk;
+    } else {
+        unsigned place = BINS_MAX_CAPACITY - ++ended->others;
+        ended->granules[place] = granules;
+        ended->chunk[place] = chunk;
+    }
+}
+
+/* Marks the entries' blocks dead and lowers this heap's chunks' counts, once for each row of entries of one chunk. `count` > 0;
+ * the last entry is spoilt. */
+static void end_blocks(struct theap *heap, unsigned class, struct entry *entries, unsigned count,
+                       struct ended *ended)
 {
     const uint32_t granules = class_granules(class);
     struct entry *last = entries + count - 1;
     struct entry *entry = entries;
-    struct chunk **row = touched;
     uint8_t *last_mark = last->mark;
     /* Of no chunk, so that a row ends there without being asked for. */
     last->mark = NULL;
@@ -163,48 +193,55 @@ static unsigned end_blocks(unsigned class, struct entry *entries, unsigned count
         uintptr_t window_of = (uintptr_t)0 - (uintptr_t)chunk->map;
         uint32_t dead = 0;
         HM_FORGET(window_of); /* or it is subtracted from a copy of each mark */
-        *row++ = chunk;
         do {
             end_block(entry, mark);
             dead += granules;
             entry++;
             mark = entry->mark;
         } while ((uintptr_t)mark + window_of < CHUNK_WINDOWS);
-        chunk_lower(chunk, dead);
+        end_row(heap, ended, chunk, dead);
     }
     end_block(last, last_mark);
-    *row = chunk_of_mark(last->block, last_mark);
-    chunk_lower(*row++, granules);
-    return (unsigned)(row - touched);
+    end_row(heap, ended, chunk_of_mark(last->block, last_mark), granules);
 }
 
-static void flush_trusted(struct theap *heap, unsigned class, struct entry *entries, unsigned count)
+/* Lock held. */
+static void settle_own_locked(struct theap *heap, const struct ended *ended)
 {
-    struct chunk *touched[BINS_MAX_CAPACITY];
-    size_t granules = (size_t)count * class_granules(class);
-    unsigned rows = end_blocks(class, entries, count, touched);
-    heap->flushed += granules;
-    stat_add(&heap->used, 0 - granules);
-    theap_settle_locked(heap, touched, rows);
+    stat_add(&heap->used, 0 - (size_t)ended->own_granules);
+    theap_settle_locked(heap, ended->chunk, ended->own);
+}
+
+/* Other heaps' locks may be needed: none is held. */
+static void settle_others(const struct ended *ended)
+{
+    for (unsigned i = BINS_MAX_CAPACITY - ended->others; i < BINS_MAX_CAPACITY; i++) {
+        remote_settled(ended->chunk[i], chunk_lose(ended->chunk[i], ended->granules[i]));
+    }
 }
 
 static void flush_small(struct theap *heap, unsigned class, struct entry *entries, unsigned count,
                         bool trusted)
 {
+    struct ended ended;
+    ended_init(&ended);
     lock_acquire(&heap->lock);
     stat_add(&heap->stats.flushes, 1);
     if (trusted) {
-        flush_trusted(heap, class, entries, count);
+        end_blocks(heap, class, entries, count, &ended);
     } else {
         /* One at a time: an entry that was being moved may be there twice. */
         for (unsigned i = 0; i < count; i++) {
             const struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)entries[i].block);
-            if (entry_is_whole(heap, class, &entries[i], chunk)) {
-                flush_trusted(heap, class, &entries[i], 1);
+            if (entry_is_whole(class, &entries[i], chunk)) {
+                end_blocks(heap, class, &entries[i], 1, &ended);
             }
         }
     }
+    heap->flushed += ended.own_granules;
+    settle_own_locked(heap, &ended);
     lock_release(&heap->lock);
+    settle_others(&ended);
 }
 
 static unsigned class_of_entry(const struct entry *entry)
@@ -221,7 +258,7 @@ static unsigned whole_class(const struct theap *heap, const struct entry *entry)
 {
     const struct chunk *chunk = table_find(&heap->core->table, (uintptr_t)entry->block);
     for (unsigned class = 0; class < CLASS_IN_CHUNK; class ++) {
-        if (entry_is_whole(heap, class, entry, chunk)) {
+        if (entry_is_whole(class, entry, chunk)) {
             return class;
         }
     }
@@ -230,25 +267,23 @@ static unsigned whole_class(const struct theap *heap, const struct entry *entry)
 
 void bins_settle_loose(struct theap *heap, bool trusted)
 {
-    struct chunk *touched[THEAP_LOOSE_MAX];
-    unsigned rows = 0;
-    size_t dead = 0;
+    struct ended ended;
     if (heap->loose_count == 0) {
         return;
     }
+    ended_init(&ended);
     lock_acquire(&heap->lock);
     for (size_t i = 0; i < heap->loose_count; i++) {
         struct entry *entry = &heap->loose[i];
         unsigned class = trusted ? class_of_entry(entry) : whole_class(heap, entry);
         if (class < CLASS_IN_CHUNK) {
-            dead += class_granules(class);
-            rows += end_blocks(class, entry, 1, touched + rows);
+            end_blocks(heap, class, entry, 1, &ended);
         }
     }
     heap->loose_count = 0;
-    stat_add(&heap->used, 0 - dead);
-    theap_settle_locked(heap, touched, rows);
+    settle_own_locked(heap, &ended);
     lock_release(&heap->lock);
+    settle_others(&ended);
 }
 
 void bins_settle(struct theap *heap, unsigned class, void *block, uint8_t *mark)

@@ -39,15 +39,33 @@ HM_INLINE void *fast_pop(struct theap *heap, uintptr_t offset)
     return block;
 }
 
-/* The caller knows that there is room. */
-HM_INLINE void fast_push(struct theap *heap, struct bin *bin, uintptr_t top, void *block, uint8_t *mark)
+/* Whether the bin at this offset has room, and its top. */
+HM_INLINE bool fast_has_room(struct theap *heap, uintptr_t offset, uintptr_t *top)
+{
+    *top = fast_bin(heap, offset)->top;
+    HM_FORGET(offset); /* or the bin's address is computed first */
+    return HM_LIKELY(*top != fast_bin(heap, offset)->limit);
+}
+
+HM_INLINE void fast_put(struct theap *heap, uintptr_t offset, uintptr_t top, void *block, uint8_t *mark)
 {
     fast_entry(heap, top)[1].block = block;
     HM_FORGET(top);
     fast_entry(heap, top)[1].mark = mark;
-    HM_FORGET(bin);
-    bin->top += sizeof(struct entry);
+    HM_FORGET(offset);
+    fast_bin(heap, offset)->top += sizeof(struct entry);
     mark_to_cached(mark);
+}
+
+/* Caches a block in the bin at this offset. False: it has no room. */
+HM_INLINE bool fast_push(struct theap *heap, uintptr_t offset, void *block, uint8_t *mark)
+{
+    uintptr_t top;
+    if (!fast_has_room(heap, offset, &top)) {
+        return false;
+    }
+    fast_put(heap, offset, top, block, mark);
+    return true;
 }
 
 /* The bin for a request of up to CLASS_EXACT_BYTES: that of its class, `nothing` for 0. */
@@ -91,35 +109,31 @@ HM_INLINE void *fast_alloc_medium(struct theap *heap, size_t bytes)
     return fast_pop(heap, THEAP_BIN_OF(class));
 }
 
-/* The heap that owns the chunk of a granule in the chunk table's window; 0: there is no chunk. */
-HM_INLINE uintptr_t fast_owner(struct core *core, uintptr_t granule)
+/* Leads to the map of the chunk of a granule in the chunk table's window; 0: there is no chunk. */
+HM_INLINE uintptr_t fast_map(struct core *core, uintptr_t granule)
 {
-    return HM_RACY_WORD(&core->table.owner[granule / CHUNK_GRANULES]);
+    return HM_RACY_WORD(&core->table.map[granule / CHUNK_GRANULES]);
 }
 
-/* The map byte of a granule in the window, in a chunk. */
-HM_INLINE uint8_t *fast_mark(struct core *core, uintptr_t granule)
-{
-    return (uint8_t *)(HM_RACY_WORD(&core->table.map[granule / CHUNK_GRANULES]) + granule / 2);
-}
-
-/* The place in a heap of the bin for the block with the user that begins at the granule; of the reject bin if none does. */
+/* The place in a heap of the bin for the block with the user that begins at the granule; of the reject bin if none does. The
+ * map byte alone says it: a block is in the cache of the thread that freed it last. */
 HM_INLINE uintptr_t fast_bin_of_mark(struct core *core, const uint8_t *mark, uintptr_t granule)
 {
     uintptr_t value = HM_RACY_BYTE(mark);
     return core->table.bin_offset[2 * value + granule % 2];
 }
 
-/* Caches a block of this thread's own chunks. False: another path is due (nothing is changed). */
-HM_INLINE bool fast_free_own(struct core *core, struct theap *heap, void *block, uintptr_t granule)
+/* Caches a block of a chunk, whoever owns it, where its bin has room. False: another path is due (nothing is changed). */
+HM_INLINE bool fast_free_in_chunk(struct core *core, struct theap *heap, void *block, uintptr_t granule,
+                                  uintptr_t map)
 {
-    uint8_t *mark = fast_mark(core, granule);
-    struct bin *bin = fast_bin(heap, fast_bin_of_mark(core, mark, granule));
-    uintptr_t top = bin->top;
-    if (HM_UNLIKELY(top == bin->limit) || HM_UNLIKELY(--heap->ticks == 0)) {
+    uint8_t *mark = (uint8_t *)(map + granule / 2);
+    uintptr_t offset = fast_bin_of_mark(core, mark, granule);
+    uintptr_t top;
+    if (!fast_has_room(heap, offset, &top) || HM_UNLIKELY(--heap->ticks == 0)) {
         return false;
     }
-    fast_push(heap, bin, top, block, mark);
+    fast_put(heap, offset, top, block, mark);
     return true;
 }
 
@@ -127,8 +141,11 @@ HM_INLINE bool fast_free_own(struct core *core, struct theap *heap, void *block,
 HM_INLINE bool fast_free(struct core *core, struct theap *heap, void *block)
 {
     uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
-    return HM_LIKELY(granule < TABLE_GRANULES) && HM_LIKELY(fast_owner(core, granule) == (uintptr_t)heap) &&
-           fast_free_own(core, heap, block, granule);
+    if (HM_UNLIKELY(granule >= TABLE_GRANULES)) {
+        return false;
+    }
+    uintptr_t map = fast_map(core, granule);
+    return HM_LIKELY(map != 0) && fast_free_in_chunk(core, heap, block, granule, map);
 }
 
 static_assert(
@@ -144,13 +161,7 @@ HM_INLINE bool fast_free_covered(struct core *core, struct theap *heap, void *bl
         HM_RACY_BYTE(&span->mark) != LARGE_USER) {
         return false;
     }
-    struct bin *bin = fast_bin(heap, THEAP_BIN_OF(span->bin));
-    uintptr_t top = bin->top;
-    if (top == bin->limit) {
-        return false;
-    }
-    fast_push(heap, bin, top, block, &span->mark);
-    return true;
+    return fast_push(heap, THEAP_BIN_OF(span->bin), block, &span->mark);
 }
 
 /* The same for any address. */
@@ -159,15 +170,16 @@ HM_INLINE bool fast_free_large(struct core *core, struct theap *heap, void *bloc
     return pagemap_covers((uintptr_t)block) && fast_free_covered(core, heap, block);
 }
 
-/* True if a request of `bytes` fits a block of this thread's own chunks, and wastes less than an eighth of it, or than a
- * granule: then resizing changes nothing. */
-HM_INLINE bool fast_fits(struct core *core, struct theap *heap, void *block, size_t bytes)
+/* True if a request of `bytes` fits a block of a chunk, and wastes less than an eighth of it, or than a granule: then
+ * resizing changes nothing. */
+HM_INLINE bool fast_fits(struct core *core, void *block, size_t bytes)
 {
     uintptr_t granule = table_granule(&core->table, (uintptr_t)block);
-    if (HM_UNLIKELY(granule >= TABLE_GRANULES) || HM_UNLIKELY(fast_owner(core, granule) != (uintptr_t)heap)) {
+    uintptr_t map;
+    if (HM_UNLIKELY(granule >= TABLE_GRANULES) || HM_UNLIKELY((map = fast_map(core, granule)) == 0)) {
         return false;
     }
-    uintptr_t offset = fast_bin_of_mark(core, fast_mark(core, granule), granule);
+    uintptr_t offset = fast_bin_of_mark(core, (uint8_t *)(map + granule / 2), granule);
     if (HM_UNLIKELY(offset == THEAP_BIN_OF(CLASS_COUNT))) {
         return false;
     }

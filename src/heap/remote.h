@@ -1,5 +1,10 @@
 /* Remote free: a thread frees a block of a chunk that another thread owns.
  *
+ * If its own bin of the class has room, the block simply goes there (fast.h), for this thread's next request: threads that hand blocks to
+ * each other share them without counting. Bins don't grow for such blocks, so a thread that only frees keeps none. For what follows,
+ * a block in a bin is one with a user, and the flush of a bin is a free: it takes step 1 with a plain store, as the block is the bin's
+ * alone, and steps 2 to 4 once for each row of blocks of one chunk.
+ *
  * Steps, in this order; every one may be arbitrarily late:
  *  1. mark     compare-and-swap the block's map byte from user to dead; whoever fails has a double free;
  *  2. count    add the block's granules to chunk.gone; from here on the block no longer keeps its chunk. Only then look

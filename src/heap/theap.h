@@ -14,8 +14,8 @@
  * entry is a hint: see remote.h.
  *
  * Equations: every chunk on `chunks` has span.owner == this; chunk.used of all its chunks = blocks with users
- * + blocks in bins + loose blocks (+ remote frees between their two steps); the entries of bins and the loose ones are
- * all marked cached. */
+ * + blocks in any thread's bins + loose blocks (+ remote frees between their two steps); the entries of bins and the loose ones
+ * are all marked cached. Loose blocks are of this heap's chunks. */
 #ifndef HM_HEAP_THEAP_H
 #define HM_HEAP_THEAP_H
 
@@ -55,7 +55,7 @@ enum theap_state { THEAP_SPARE, THEAP_LIVE, THEAP_ORPHAN };
     X(chunks_made, "chunks taken from the page heap")                                                        \
     X(chunks_released, "chunks given back to the page heap")                                                 \
     X(chunks_adopted, "chunks taken over from ended threads")                                                \
-    X(remote_frees, "blocks of other threads freed here")                                                    \
+    X(remote_frees, "blocks of other threads freed here while the cache had no room")                        \
     X(large_allocs, "blocks over 16 KiB not served from a bin")                                              \
     X(sampled_requested, "bytes requested in calls for blocks in chunks that missed the caches")             \
     X(sampled_granted, "bytes of blocks handed out in these calls")                                          \

@@ -167,6 +167,11 @@ Test(chunk, a_block_is_taken_once)
     /* Its owner frees it at the same moment: what its bin gives out is no block. */
     mark_to_cached(&mark);
     cr_assert_not(mark_to_user(&mark));
+    /* Both found it in use, and it was handed out again. */
+    mark = (uint8_t)class_code(5, 1);
+    mark_to_cached(&mark);
+    cr_assert(mark_to_user(&mark));
+    cr_assert_not(mark_to_user(&mark));
 }
 
 Test(chunk, marks_go_to_the_cache_and_back)

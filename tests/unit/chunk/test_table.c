@@ -30,25 +30,23 @@ static struct chunk *make(unsigned index, uintptr_t addr, enum span_source sourc
     chunk->span.bytes = CHUNK_BYTES;
     chunk->span.kind = SPAN_CHUNK;
     chunk->span.source = (uint8_t)source;
-    atomic_store(&chunk->span.owner, chunk);
     cr_assert(pagemap_prepare(&pages, addr, CHUNK_BYTES));
     pagemap_enter(&pages, &chunk->span);
     table_enter(table, chunk);
     return chunk;
 }
 
-/* What the fast path finds, which looks at the owner first. make() lets each chunk be its own owner. */
+/* What the fast path finds. */
 static struct chunk *fast_find(uintptr_t addr)
 {
     uintptr_t granule = table_granule(table, addr);
     if (granule >= TABLE_CHUNKS * CHUNK_GRANULES) {
         return NULL;
     }
-    uintptr_t index = granule / CHUNK_GRANULES;
-    struct chunk *owner = atomic_load(&table->owner[index]);
-    cr_assert(owner == NULL || atomic_load(&table->map[index]) + granule / 2 ==
-                                   (uintptr_t)&owner->map[granule % CHUNK_GRANULES / 2]);
-    return owner;
+    uintptr_t map = atomic_load(&table->map[granule / CHUNK_GRANULES]);
+    return map == 0 ? NULL
+                    : (struct chunk *)(map + granule / 2 - granule % CHUNK_GRANULES / 2 -
+                                       offsetof(struct chunk, map));
 }
 
 #define AT UINT64_C(0x500000000000)

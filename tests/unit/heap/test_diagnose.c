@@ -229,7 +229,7 @@ Test(diagnose, wild)
 
 Test(diagnose, the_allocators_own_memory)
 {
-    uintptr_t own[] = {(uintptr_t)core, (uintptr_t)a, (uintptr_t)&core->table.owner[7],
+    uintptr_t own[] = {(uintptr_t)core, (uintptr_t)a, (uintptr_t)&core->table.map[7],
                        (uintptr_t)bins_bottom(a, 0)};
     get(a, 100);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {

@@ -79,6 +79,111 @@ Test(remote, the_last_free_gives_the_chunk_back)
     assert_empty();
 }
 
+/* b's bin of the class has room for so many more. */
+static unsigned room_of(struct theap *heap, size_t bytes)
+{
+    unsigned class = class_of(bytes);
+    return heap->info[class].room - bins_count(heap, class);
+}
+
+Test(remote, a_bin_with_room_takes_blocks_of_others)
+{
+    get(b, 128);
+    void *block = get(a, 128);
+    struct chunk *chunk = chunk_of(block);
+    uint32_t gone = atomic_load(&chunk->gone);
+    cr_assert_gt(room_of(b, 128), 0);
+    put(b, block);
+    cr_assert_eq(mark_value(block) & CODE_CACHED, CODE_CACHED);
+    cr_assert_eq(atomic_load(&chunk->gone), gone, "it still counts as used");
+    verify();
+    cr_assert_eq(get(b, 128), block, "and is the next to be handed out");
+    verify();
+    put(b, block);
+    theap_drop_bins(b, true);
+    cr_assert_eq(mark_value(block), 0);
+    cr_assert_eq(atomic_load(&chunk->gone), gone + 8);
+    cr_assert(atomic_load(&chunk->announced));
+    verify();
+}
+
+Test(remote, a_bin_does_not_grow_for_blocks_of_others)
+{
+    void *blocks[40];
+    get(b, 128);
+    for (int i = 0; i < 40; i++) {
+        blocks[i] = get(a, 128);
+    }
+    unsigned room = room_of(b, 128);
+    for (int i = 0; i < 40; i++) {
+        put(b, blocks[i]);
+        cr_assert_eq(room_of(b, 128), (unsigned)i < room ? room - 1 - (unsigned)i : 0);
+    }
+    cr_assert_eq(b->stats.remote_frees, 40 - room);
+    verify();
+}
+
+Test(remote, chunks_whose_last_blocks_are_flushed_by_others_are_given_back)
+{
+    void *blocks[300];
+    for (int i = 0; i < 300; i++) {
+        put(b, get(b, 1000));
+        blocks[i] = get(a, 1000);
+    }
+    theap_drop_bins(a, true);
+    cr_assert_geq(a->chunk_count, 4);
+    for (int i = 0; i < 300; i++) {
+        put(b, blocks[i]);
+    }
+    theap_drop_bins(b, true);
+    cr_assert_eq(a->chunk_count, 0, "though its owner did nothing");
+    assert_empty();
+}
+
+/* A fork may find them in the bin. */
+Test(remote, blocks_of_others_in_the_bin_of_a_thread_that_is_gone_are_free)
+{
+    get(b, 128);
+    void *block = get(a, 128);
+    struct chunk *chunk = chunk_of(block);
+    uint32_t gone = atomic_load(&chunk->gone);
+    put(b, block);
+    theap_drop_bins(b, false);
+    cr_assert_eq(mark_value(block), 0);
+    cr_assert_eq(atomic_load(&chunk->gone), gone + 8);
+    verify();
+}
+
+static void *twice;
+
+static void take_it_twice(void *unused)
+{
+    (void)unused;
+    cr_assert_eq(get(a, 128), twice);
+    get(b, 128);
+}
+
+static void flush_it_twice(void *unused)
+{
+    (void)unused;
+    theap_drop_bins(a, true);
+    theap_drop_bins(b, true);
+}
+
+/* Two threads see the block in use at the same moment, so it lies in the bins of both. */
+Test(remote, what_lies_in_two_bins_is_noticed)
+{
+    get(b, 128);
+    twice = get(a, 128);
+    uint8_t *mark = mark_of(twice);
+    unsigned code = mark_load(mark);
+    put(a, twice);
+    mark_store(mark, code);
+    put(b, twice);
+    assert_panic(take_it_twice, NULL, "freed by two threads at once");
+    assert_panic(flush_it_twice, NULL, "freed by two threads at once");
+}
+
 /* The first at once, then by parts. */
 Test(remote, frees_in_one_chunk_are_counted_together)
 {
