@@ -62,29 +62,6 @@ unsigned chunk_next_mark(const struct chunk *chunk, unsigned window)
     return CHUNK_WINDOWS;
 }
 
-static unsigned previous_mark_bytewise(const struct chunk *chunk, unsigned window)
-{
-    while (window > 0 && mark_load(&chunk->map[window - 1]) == 0) {
-        window--;
-    }
-    return window > 0 ? window - 1 : CHUNK_WINDOWS;
-}
-
-unsigned chunk_previous_mark(const struct chunk *chunk, unsigned window)
-{
-    if (HM_TSAN) {
-        return previous_mark_bytewise(chunk, window);
-    }
-    while (window >= 8) {
-        uint64_t marks = eight_marks(&chunk->map[window - 8]);
-        if (marks != 0) {
-            return window - 8 + bits_log2(marks) / 8;
-        }
-        window -= 8;
-    }
-    return previous_mark_bytewise(chunk, window);
-}
-
 /* Sixteen bytes of the map. */
 typedef uint8_t row __attribute__((vector_size(16)));
 typedef uint64_t row_words __attribute__((vector_size(16)));
@@ -99,52 +76,12 @@ static bool row_is_zero(row value)
     return (words[0] | words[1]) == 0;
 }
 
-#define DEAD_ROWS 4u /* looked at together */
-
-static bool none_dead(const uint8_t *map)
-{
-    row rows[DEAD_ROWS];
-    memcpy(rows, map, sizeof rows);
-    return row_is_zero((row)(rows[0] == ROW_DEAD) | (row)(rows[1] == ROW_DEAD) | (row)(rows[2] == ROW_DEAD) |
-                       (row)(rows[3] == ROW_DEAD));
-}
-
 /* The highest bit of each of eight bytes, from the lowest on, that is CODE_DEAD. */
 static uint64_t dead_bits(uint64_t marks)
 {
     const uint64_t each = UINT64_C(0x0101010101010101);
     uint64_t others = marks ^ each * CODE_DEAD;
     return ~(((others & each * 0x7f) + each * 0x7f) | others) & each * 0x80;
-}
-
-static unsigned next_dead_bytewise(const struct chunk *chunk, unsigned window)
-{
-    while (window < CHUNK_WINDOWS && mark_load(&chunk->map[window]) != CODE_DEAD) {
-        window++;
-    }
-    return window;
-}
-
-unsigned chunk_next_dead(const struct chunk *chunk, unsigned window)
-{
-    if (HM_TSAN) {
-        return next_dead_bytewise(chunk, window);
-    }
-    uint64_t wanted = ~UINT64_C(0) << window % 8 * 8;
-    window -= window % 8;
-    while (window < CHUNK_WINDOWS) {
-        if (window % (DEAD_ROWS * sizeof(row)) == 0 && none_dead(&chunk->map[window])) {
-            window += DEAD_ROWS * sizeof(row);
-        } else {
-            uint64_t dead = dead_bits(eight_marks(&chunk->map[window])) & wanted;
-            if (dead != 0) {
-                return window + bits_lowest(dead) / 8;
-            }
-            window += 8;
-        }
-        wanted = ~UINT64_C(0);
-    }
-    return CHUNK_WINDOWS;
 }
 
 /* False, and nothing is changed, if there are other marks. Without any, there is nothing in the row that others may change. */

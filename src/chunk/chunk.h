@@ -182,12 +182,6 @@ HM_INLINE bool chunk_starts_block(const struct chunk *chunk, unsigned granule)
 /* The first mark at window >= `window`; CHUNK_WINDOWS if none. */
 unsigned chunk_next_mark(const struct chunk *chunk, unsigned window);
 
-/* The last mark at window < `window`; CHUNK_WINDOWS if none. */
-unsigned chunk_previous_mark(const struct chunk *chunk, unsigned window);
-
-/* The first CODE_DEAD at window >= `window`; CHUNK_WINDOWS if none. */
-unsigned chunk_next_dead(const struct chunk *chunk, unsigned window);
-
 /* The first mark at window >= `window` that isn't CODE_DEAD; CHUNK_WINDOWS if none. Clears the CODE_DEAD in front of it. */
 unsigned chunk_clear_dead(struct chunk *chunk, unsigned window);
 

@@ -1,5 +1,9 @@
 #include "chunk/sweep.h"
 
+#include <string.h>
+
+#include "chunk/scan.h"
+
 static_assert(CODE_HOLE % 2 == 0, "the low bit of a hole's mark is its parity");
 
 /* A stretch of free granules that the walk is in, and the linked hole that it starts with. */
@@ -73,52 +77,76 @@ static void walk(struct sweep *sweep)
     close_gap(sweep, &gap, CHUNK_GRANULES);
 }
 
-/* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. What is
- * marked dead in front of the window was freed by another thread since the scan saw it. */
-static unsigned take_before(struct holes *holes, struct chunk *chunk, unsigned window)
-{
-    while ((window = chunk_previous_mark(chunk, window)) < CHUNK_WINDOWS) {
-        unsigned value = mark_load(&chunk->map[window]);
-        unsigned code = value & ~CODE_CACHED;
-        if (code == 0) {
-            mark_store(&chunk->map[window], 0);
-        } else if (code >= CODE_HOLE) {
-            holes_remove(holes, chunk, 2 * window + value % 2);
-            return 2 * window + value % 2;
-        } else {
-            return 2 * window + code_parity(code) + code_granules(code);
-        }
-    }
-    return 0;
-}
-
-/* Where the free granules end that begin in the window or in front of it. Holes in them are unlinked, marks of what died are cleared. */
-static unsigned take_behind(struct holes *holes, struct chunk *chunk, unsigned window)
-{
-    while ((window = chunk_clear_dead(chunk, window)) < CHUNK_WINDOWS) {
-        unsigned value = mark_load(&chunk->map[window]);
-        unsigned code = value & ~CODE_CACHED;
-        if (code == 0) {
-            continue; /* another thread freed it since the scan saw it */
-        }
-        if (code < CODE_HOLE) {
-            return 2 * window + code_parity(code);
-        }
-        holes_remove(holes, chunk, 2 * window + value % 2);
-        window++;
-    }
-    return CHUNK_GRANULES;
-}
-
-static void join_marked(struct sweep *sweep)
+/* Where the free granules begin that lie in front of the window, which is free. A hole that they begin with is unlinked. False: what
+ * lies there has just been freed by another thread, so where it ends isn't known any more. */
+static bool take_before(struct sweep *sweep, struct scan *scan, unsigned window, unsigned *start)
 {
     struct chunk *chunk = sweep->chunk;
+    unsigned before = scan_previous(scan->others, window);
+    if (before == CHUNK_WINDOWS) {
+        *start = 0;
+        return true;
+    }
+    unsigned value = mark_load(&chunk->map[before]);
+    unsigned code = value & ~CODE_CACHED;
+    if (code >= CODE_HOLE) {
+        *start = 2 * before + value % 2;
+        holes_remove(sweep->holes, chunk, *start);
+        scan_forget(scan->others, before);
+    } else {
+        *start = 2 * before + code_parity(code) + code_granules(code);
+    }
+    return code != 0;
+}
+
+/* The windows have no marks but CODE_DEAD, and get none from others that matter, as nothing but free memory begins there. */
+static void clear_marks(uint8_t *map, unsigned from, unsigned to)
+{
+    if (to - from > 16 && !HM_TSAN) {
+        memset(map + from, 0, to - from);
+    } else {
+        for (; from < to; from++) {
+            mark_store(&map[from], 0);
+        }
+    }
+}
+
+/* Where the free granules end that begin in the window or in front of it, and in *next the window that ends them. Holes in them are
+ * unlinked, marks of what died are cleared. */
+static unsigned take_behind(struct sweep *sweep, struct scan *scan, unsigned window, unsigned *next)
+{
+    struct chunk *chunk = sweep->chunk;
+    for (;;) {
+        *next = scan_next(scan->others, window);
+        clear_marks(chunk->map, window, *next);
+        if (*next == CHUNK_WINDOWS) {
+            return CHUNK_GRANULES;
+        }
+        window = *next;
+        unsigned value = mark_load(&chunk->map[window]);
+        unsigned code = value & ~CODE_CACHED;
+        if (code < CODE_HOLE) {
+            /* Another thread may have freed it by now: then its first granule isn't known any more. */
+            return 2 * window + (code != 0 ? code_parity(code) : 0);
+        }
+        holes_remove(sweep->holes, chunk, 2 * window + value % 2);
+        scan_forget(scan->others, window);
+    }
+}
+
+/* What is free around each window that is marked dead. */
+static void join_marked(struct sweep *sweep)
+{
+    struct scan scan;
     unsigned window = 0;
-    while ((window = chunk_next_dead(chunk, window)) < CHUNK_WINDOWS) {
-        unsigned start = take_before(sweep->holes, chunk, window);
-        unsigned end = take_behind(sweep->holes, chunk, window);
-        use(sweep, start, end);
-        window = end / 2;
+    scan_map(&scan, sweep->chunk);
+    while ((window = scan_next(scan.dead, window)) < CHUNK_WINDOWS) {
+        unsigned start;
+        if (take_before(sweep, &scan, window, &start)) {
+            use(sweep, start, take_behind(sweep, &scan, window, &window));
+        } else {
+            window++; /* its mark stays for the next sweep, which sees the other one, too */
+        }
     }
 }
 

@@ -45,24 +45,6 @@ Test(chunk, used_is_what_was_kept_and_is_not_gone)
     cr_assert_eq(chunk_lose(chunk, 5), 0);
 }
 
-/* Among all other marks. */
-Test(chunk, what_died_is_found_from_everywhere)
-{
-    static const unsigned windows[] = {0, 1, 7, 8, 62, 63, 64, 65, 511, 1024, 2046, 2047};
-    clear();
-    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
-        for (unsigned w = 0; w < CHUNK_WINDOWS; w++) {
-            unsigned value = w * 7 % 256;
-            chunk->map[w] = (uint8_t)(value == CODE_DEAD ? 0 : value);
-        }
-        chunk->map[windows[i]] = CODE_DEAD;
-        for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
-            unsigned expected = from <= windows[i] ? windows[i] : CHUNK_WINDOWS;
-            cr_assert_eq(chunk_next_dead(chunk, from), expected, "dead at %u, from %u", windows[i], from);
-        }
-    }
-}
-
 /* Up to each place from each place. */
 Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
 {
@@ -86,7 +68,7 @@ Test(chunk, what_died_is_cleared_up_to_the_next_other_mark)
     cr_assert_eq(chunk_clear_dead(chunk, CHUNK_WINDOWS), CHUNK_WINDOWS);
 }
 
-Test(chunk, the_next_mark_and_the_last_one_before_are_found_from_everywhere)
+Test(chunk, the_next_mark_is_found_from_everywhere)
 {
     static const unsigned windows[] = {0, 1, 7, 8, 9, 62, 63, 64, 511, 1024, 2046, 2047};
     clear();
@@ -95,9 +77,7 @@ Test(chunk, the_next_mark_and_the_last_one_before_are_found_from_everywhere)
         chunk->map[windows[i]] = 1;
         for (unsigned from = 0; from <= CHUNK_WINDOWS; from++) {
             unsigned expected = from <= windows[i] ? windows[i] : CHUNK_WINDOWS;
-            unsigned before = from > windows[i] ? windows[i] : CHUNK_WINDOWS;
             cr_assert_eq(chunk_next_mark(chunk, from), expected, "mark at %u, from %u", windows[i], from);
-            cr_assert_eq(chunk_previous_mark(chunk, from), before, "mark at %u, from %u", windows[i], from);
         }
     }
 }
