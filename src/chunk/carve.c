@@ -3,6 +3,9 @@
 #include "base/bits.h"
 #include "base/check.h"
 
+#define LINE_GRANULES (HM_CACHE_LINE / GRANULE_BYTES)
+#define MANY_BLOCKS   8u /* a hole with room for so many can spare part of a cache line */
+
 /* Memory up to `end` is no longer fresh. True if everything from `start` on was. */
 static bool use_fresh(struct chunk *chunk, unsigned start, unsigned end)
 {
@@ -59,15 +62,25 @@ static void mark_cached(struct chunk *chunk, unsigned class, unsigned start, uns
     }
 }
 
+/* Where the first of a hole's blocks begins. In a hole for many they are aligned to the largest power of two in their size, up to a
+ * cache line: so each lies in as few lines as it can, and shares none with others where it needn't. */
+static unsigned first_start(unsigned class, unsigned from, unsigned to)
+{
+    unsigned granules = class_granules(class);
+    if (to - from >= MANY_BLOCKS * granules) {
+        unsigned align = granules & (0 - granules);
+        align = align < LINE_GRANULES ? align : LINE_GRANULES;
+        return (unsigned)bits_align_up(from, align);
+    }
+    return class >= CLASS_EXACT ? from + from % 2 : from;
+}
+
 unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule, unsigned class,
                       unsigned want, struct entry *out, bool *zero)
 {
     unsigned granules = class_granules(class);
     unsigned end = granule + holes_remove(holes, chunk, granule);
-    unsigned start = granule;
-    if (class >= CLASS_EXACT) {
-        start += start % 2;
-    }
+    unsigned start = first_start(class, granule, end);
     unsigned count = start < end ? (end - start) / granules : 0;
     count = count < want ? count : want;
     unsigned stop = start + count * granules;
@@ -75,6 +88,7 @@ unsigned carve_blocks(struct holes *holes, struct chunk *chunk, unsigned granule
         mark_cached(chunk, class, start, count, out);
         chunk_keep(chunk, count * granules);
         *zero = use_fresh(chunk, start, stop);
+        holes_link(holes, chunk, granule, start);
         holes_link(holes, chunk, stop, end);
     } else {
         holes_link(holes, chunk, granule, end);

@@ -55,6 +55,51 @@ Test(carve, larger_classes_start_at_even_granules)
     fixture_verify();
 }
 
+/* What is left out in front serves others, if it is long enough for them. */
+Test(carve, in_a_long_hole_blocks_lie_in_as_few_cache_lines_as_they_can)
+{
+    static const struct {
+        size_t bytes, align;
+    } wanted[] = {{32, 32}, {48, 16}, {64, 64}, {96, 32}, {128, 64}, {576, 64}};
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        unsigned class = class_of(wanted[i].bytes);
+        struct entry first;
+        cr_assert_eq(carve(class_of(48), 1, &first), 1);
+        cr_assert_eq(carve(class, 3, out), 3);
+        for (unsigned b = 0; b < 3; b++) {
+            cr_assert_eq((uintptr_t)out[b].block % wanted[i].align, 0, "%zu bytes", wanted[i].bytes);
+        }
+        fixture_verify();
+        for (unsigned b = 0; b < 3; b++) {
+            fixture_kill(&out[b]);
+        }
+        fixture_kill(&first);
+        sweep_chunk(&holes, chunk, NULL);
+        cr_assert_eq(chunk->linked, CHUNK_GRANULES);
+    }
+    unsigned blocks = 0;
+    struct entry all[CHUNK_GRANULES / 2];
+    cr_assert_eq(carve(class_of(48), 1, all), 1);
+    cr_assert_eq(carve(class_of(128), 1, all + 1), 1);
+    cr_assert_eq(carve(class_of(64), 1, all + 2), 1);
+    cr_assert_eq(chunk_dead(chunk), 1, "between the first two");
+    while ((blocks = carve(class_of(32), MANY, out)) > 0) {
+    }
+    cr_assert_leq(chunk->linked, 1);
+}
+
+/* The only hole is too short to leave anything out. */
+Test(carve, in_a_short_hole_blocks_lie_anywhere)
+{
+    unsigned granules = class_granules(class_of(64));
+    unsigned end = 3 + 5 * granules;
+    cr_assert_eq(carve_blocks(&holes, chunk, 0, class_of(48), 1, out, &zero), 1);
+    cr_assert_eq(holes_remove(&holes, chunk, 3), CHUNK_GRANULES - 3);
+    holes_insert(&holes, chunk, 3, end - 3);
+    cr_assert_eq(carve_blocks(&holes, chunk, 3, class_of(64), MANY, out, &zero), 5);
+    cr_assert_eq(out[4].block, granule_memory(3));
+}
+
 Test(carve, a_hole_that_is_too_short_at_its_even_granule_stays)
 {
     unsigned granules = class_granules(CLASS_EXACT);
