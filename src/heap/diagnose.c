@@ -136,7 +136,7 @@ void diagnose(struct core *core, const void *block, const char *verb)
         panic("%s of %s%p (a large block, its pages are back with the OS)", freed_prefix(verb),
               freed_word(verb), block);
     }
-    if (source_was_lowered(&core->pages.source, addr)) {
+    if (source_gave_back(&core->pages.source, addr)) {
         panic("%s of %s%p (its pages are back with the OS)", freed_prefix(verb), freed_word(verb), block);
     }
     panic("invalid pointer %p passed to %s: not a block of this allocator", block, verb);

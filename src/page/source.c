@@ -159,6 +159,9 @@ bool source_unmap(struct source *source, uintptr_t addr, size_t bytes, size_t jo
     source->from_map -= bytes;
     source->mappings += joined;
     source_mappings_drop(source, 1);
+    unsigned place = source->unmapped_next++ % SOURCE_UNMAPPED;
+    source->unmapped[place].addr = addr;
+    source->unmapped[place].bytes = bytes;
     return true;
 }
 
@@ -167,8 +170,13 @@ void source_mappings_drop(struct source *source, size_t count)
     source->mappings -= count < source->mappings ? count : source->mappings;
 }
 
-bool source_was_lowered(const struct source *source, uintptr_t addr)
+bool source_gave_back(const struct source *source, uintptr_t addr)
 {
+    for (unsigned i = 0; i < SOURCE_UNMAPPED; i++) {
+        if (addr - source->unmapped[i].addr < source->unmapped[i].bytes) {
+            return true;
+        }
+    }
     uintptr_t now = break_now(source);
     return now != 0 && addr >= now && addr < source->break_highest;
 }

@@ -8,6 +8,9 @@
 #include "os/os.h"
 #include "page/span.h"
 
+/* So many of the last unmapped ranges are remembered, to say of a stale pointer what it was. */
+#define SOURCE_UNMAPPED 8u
+
 struct source {
     const struct os *os;
     bool use_break;          /* false: never try it (option, or a heap that must be destroyed whole) */
@@ -17,6 +20,11 @@ struct source {
     size_t from_map;
     size_t mappings; /* separate ranges of mapped memory, as far as can be told from here */
     size_t refusals; /* calls that the OS refused */
+    struct {
+        uintptr_t addr;
+        size_t bytes;
+    } unmapped[SOURCE_UNMAPPED];
+    unsigned unmapped_next; /* modulo their number */
 };
 
 /* Linux refuses more than 65,530 mappings by default, and others in the process need some. */
@@ -45,8 +53,9 @@ void source_return(struct source *source, const struct grown *grown);
  * break since. */
 bool source_lower(struct source *source, uintptr_t addr, size_t bytes);
 
-/* True for an address above the break that was below it when the break was highest: memory that was given back. */
-bool source_was_lowered(const struct source *source, uintptr_t addr);
+/* True for memory that was given back: for an address above the break that was below it when the break was highest, and for one in the
+ * last few ranges that were unmapped (which others may have mapped since). */
+bool source_gave_back(const struct source *source, uintptr_t addr);
 
 /* Unmaps pages that came from SOURCE_MAP; `joined` tells on how many of their two sides our mapped memory
  * goes on. False: refused, or it would split a mapping while there are SOURCE_MAPPINGS_MAX; they are still

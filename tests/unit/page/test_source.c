@@ -146,14 +146,30 @@ Test(source, what_was_lowered_is_known)
 {
     cr_assert(source_grow(&source, 4 * PAGE, 4 * PAGE, &grown));
     uintptr_t end = source.break_end;
-    cr_assert_not(source_was_lowered(&source, end - 1));
+    cr_assert_not(source_gave_back(&source, end - 1));
     cr_assert(source_lower(&source, end - PAGE, PAGE));
-    cr_assert(source_was_lowered(&source, end - PAGE));
-    cr_assert(source_was_lowered(&source, end - 1));
-    cr_assert_not(source_was_lowered(&source, end - PAGE - 1), "still ours");
-    cr_assert_not(source_was_lowered(&source, end), "never ours");
+    cr_assert(source_gave_back(&source, end - PAGE));
+    cr_assert(source_gave_back(&source, end - 1));
+    cr_assert_not(source_gave_back(&source, end - PAGE - 1), "still ours");
+    cr_assert_not(source_gave_back(&source, end), "never ours");
     fake_os_refuse_kind(&fake, FAKE_MOVE_BREAK, true);
-    cr_assert_not(source_was_lowered(&source, end - 1), "nobody knows");
+    cr_assert_not(source_gave_back(&source, end - 1), "nobody knows");
+}
+
+Test(source, what_was_unmapped_lately_is_known)
+{
+    source.use_break = false;
+    cr_assert(source_grow(&source, 20 * PAGE, 20 * PAGE, &grown));
+    for (unsigned i = 0; i < 10; i++) {
+        uintptr_t addr = grown.addr + 2 * i * PAGE;
+        cr_assert_not(source_gave_back(&source, addr));
+        cr_assert(source_unmap(&source, addr, PAGE, 1));
+        cr_assert(source_gave_back(&source, addr));
+        cr_assert(source_gave_back(&source, addr + PAGE - 1));
+        cr_assert_not(source_gave_back(&source, addr + PAGE), "still ours");
+    }
+    cr_assert_not(source_gave_back(&source, grown.addr + 2 * PAGE), "too long ago");
+    cr_assert(source_gave_back(&source, grown.addr + 4 * PAGE));
 }
 
 Test(source, unmapping_counts_mappings)
