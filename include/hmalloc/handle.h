@@ -170,6 +170,20 @@ static inline void *hm_deref(const hm_heap *heap, hm_handle handle)
     return __builtin_expect((word ^ handle) >> 32 == 0, 1) ? address : NULL;
 }
 
+/* The same for who follows handles at random through more memory than caches hold. *hint, the caller's, is where the block was at the
+ * last call: the processor fetches it from there while it waits for the table, so it waits for memory once and not twice. NULL at
+ * first, but any address will do; what is wrong costs time, not more. Threads may share a hint. */
+static inline void *hm_deref_hinted(const hm_heap *heap, hm_handle handle, void **hint)
+{
+    void *before = __atomic_load_n(hint, __ATOMIC_RELAXED);
+    __builtin_prefetch(before);
+    void *address = hm_deref(heap, handle);
+    if (__builtin_expect(address != before, 0)) {
+        __atomic_store_n(hint, address, __ATOMIC_RELAXED);
+    }
+    return address;
+}
+
 /* Slots
  *
  * A slot is the address of the caller's pointer variable (a T **, passed as void *, aligned as a pointer). The variable holds the block's address

@@ -250,6 +250,41 @@ ON_BOTH_KINDS(handle, a_section_reads_without_pins)
     hm_read_synchronize(heap);
 }
 
+ON_BOTH_KINDS(handle, a_hint_follows_the_block)
+{
+    void *hint = NULL;
+    hm_handle handle = hm_handle_alloc(heap, 100);
+    void *at = hm_deref_hinted(heap, handle, &hint);
+    cr_assert_not_null(at);
+    cr_assert_eq(at, hm_deref(heap, handle));
+    cr_assert_eq(hint, at);
+    /* Right, and wrong: of nothing, and of a block that took the place. */
+    void *wrong[] = {at, (void *)1, NULL, hm_deref(heap, hm_handle_alloc(heap, 100))};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        hint = wrong[i];
+        cr_assert_eq(hm_deref_hinted(heap, handle, &hint), at);
+        cr_assert_eq(hint, at);
+    }
+    cr_assert(hm_handle_free(heap, handle));
+    cr_assert_null(hm_deref_hinted(heap, handle, &hint));
+    cr_assert_null(hint);
+}
+
+Test(handle, a_hint_is_behind_a_move_by_one_look)
+{
+    hm_heap *heap = hm_movable_create_in(buffer_memory, BUFFER_BYTES, NULL);
+    hm_handle below = hm_handle_alloc(heap, 100);
+    hm_handle handle = hm_handle_alloc(heap, 100);
+    void *hint = NULL;
+    void *before = hm_deref_hinted(heap, handle, &hint);
+    cr_assert(hm_handle_free(heap, below));
+    compact_all(heap);
+    cr_assert_eq(hint, before);
+    cr_assert_neq(hm_deref_hinted(heap, handle, &hint), before);
+    cr_assert_eq(hint, hm_deref(heap, handle));
+    movable_end(heap);
+}
+
 ON_BOTH_KINDS(handle, names_of_32_bits)
 {
     hm_handle handle = hm_handle_alloc(heap, 100);
