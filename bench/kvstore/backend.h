@@ -5,10 +5,14 @@
 
 #include <hmalloc/handle.h>
 
-/* What the index keeps of a block: a pointer, a handle, or a slot, which is the pointer itself. All zero: no block. */
+/* What the index keeps of a block: a pointer, a handle with a hint of where the block was last, or a slot, which is the pointer itself. As
+ * long on all backends. All zero: no block. */
 union ref {
     void *pointer;
-    hm_handle handle;
+    struct {
+        hm_handle handle;
+        void *hint;
+    };
 };
 
 struct backend {
@@ -23,7 +27,7 @@ struct backend {
     void (*free)(union ref *ref);
 
     /* The block's bytes, to be read until `done`; it may be moved, but not be reused. These nest not. */
-    const void *(*read)(const union ref *ref);
+    const void *(*read)(union ref *ref);
     void (*done)(void);
 
     /* The block's bytes, to be written until `written`. */

@@ -1,4 +1,4 @@
-/* Entries behind handles: read in read sections, written under pins. */
+/* Entries behind handles: read in read sections, with hints, written under pins. */
 #include "kvstore/backend.h"
 #include "kvstore/movable.h"
 
@@ -20,15 +20,16 @@ static void free_block(union ref *ref)
     ref->handle = 0;
 }
 
-static const void *read_block(const union ref *ref)
+static const void *read_block(union ref *ref)
 {
     hm_read_enter(movable_heap);
-    return hm_deref(movable_heap, ref->handle);
+    return hm_deref_hinted(movable_heap, ref->handle, &ref->hint);
 }
 
 static void *write_block(union ref *ref)
 {
-    return hm_pin(movable_heap, ref->handle);
+    ref->hint = hm_pin(movable_heap, ref->handle);
+    return ref->hint;
 }
 
 static void written(union ref *ref)

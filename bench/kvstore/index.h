@@ -1,6 +1,6 @@
 /* Index of one shard: a hash table with chains, whose nodes can be drawn at random.
  *
- * Nodes are found by number, so that growing moves none, and have 24 bytes: the reference of the entry's block and
+ * Nodes are found by number, so that growing moves none, and have 32 bytes: the reference of the entry's block and
  * four numbers. Where many were removed, the last ones are moved into the places of those, so that
  * the index follows the number of entries down. It has pages of its own: what it takes is the same on every backend. The caller has the shard's lock. */
 #ifndef HM_BENCH_KVSTORE_INDEX_H
@@ -10,7 +10,7 @@
 
 enum {
     INDEX_NONE = 0,             /* no node */
-    INDEX_SEGMENT_NODES = 2048, /* 48 KiB */
+    INDEX_SEGMENT_NODES = 2048, /* 64 KiB */
     INDEX_SEGMENTS = 2048
 };
 

@@ -18,7 +18,7 @@ static void free_block(union ref *ref)
     ref->pointer = NULL;
 }
 
-static const void *read_block(const union ref *ref)
+static const void *read_block(union ref *ref)
 {
     return ref->pointer;
 }

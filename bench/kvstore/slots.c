@@ -18,7 +18,7 @@ static void free_block(union ref *ref)
         movable_fail("an entry is pinned that nobody writes");
 }
 
-static const void *read_block(const union ref *ref)
+static const void *read_block(union ref *ref)
 {
     hm_read_enter(movable_heap);
     return __atomic_load_n(&ref->pointer, __ATOMIC_ACQUIRE);
