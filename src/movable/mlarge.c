@@ -37,12 +37,14 @@ struct mlarge *mlarges_find(const struct mlarges *larges, uintptr_t addr)
 struct mlarge *mlarges_around(struct mlarges *larges, uintptr_t addr)
 {
     struct mlarge *found = NULL;
+    if (addr < atomic_load_explicit(&larges->lowest, memory_order_relaxed) ||
+        addr >= atomic_load_explicit(&larges->highest, memory_order_relaxed)) {
+        return NULL;
+    }
     lock(larges);
-    if (addr >= larges->lowest && addr < larges->highest) {
-        for (struct list *node = larges->all.next; node != &larges->all && found == NULL; node = node->next) {
-            const struct span *span = &of_node(node)->span;
-            found = span->addr <= addr && addr < span_end(span) ? of_node(node) : NULL;
-        }
+    for (struct list *node = larges->all.next; node != &larges->all && found == NULL; node = node->next) {
+        const struct span *span = &of_node(node)->span;
+        found = span->addr <= addr && addr < span_end(span) ? of_node(node) : NULL;
     }
     unlock(larges);
     return found;
@@ -50,8 +52,13 @@ struct mlarge *mlarges_around(struct mlarges *larges, uintptr_t addr)
 
 static void note_place_locked(struct mlarges *larges, const struct mlarge *large)
 {
-    larges->lowest = large->span.addr < larges->lowest ? large->span.addr : larges->lowest;
-    larges->highest = span_end(&large->span) > larges->highest ? span_end(&large->span) : larges->highest;
+    uintptr_t end = span_end(&large->span);
+    if (large->span.addr < larges->lowest) {
+        atomic_store_explicit(&larges->lowest, large->span.addr, memory_order_relaxed);
+    }
+    if (end > larges->highest) {
+        atomic_store_explicit(&larges->highest, end, memory_order_relaxed);
+    }
 }
 
 static bool obtain_pages(struct mlarges *larges, struct mlarge *large, size_t bytes)

@@ -20,10 +20,10 @@ struct mlarges {
     struct list limbo;
     size_t count;
     size_t bytes;
-    _Atomic size_t waiting; /* written with the lock; the compactor looks without it */
-    size_t remapped;        /* statistics: bytes of blocks moved by remapping */
-    uintptr_t lowest;       /* no block ever lay outside of these two */
-    uintptr_t highest;
+    _Atomic size_t waiting;   /* written with the lock; the compactor looks without it */
+    size_t remapped;          /* statistics: bytes of blocks moved by remapping */
+    _Atomic uintptr_t lowest; /* no block ever lay outside of these two; written with the lock */
+    _Atomic uintptr_t highest;
 };
 
 struct mlarge {
@@ -42,7 +42,8 @@ void mlarges_init(struct mlarges *larges, struct mchunks *set, struct meta_pool 
 /* The block that begins at the address; NULL if none of this heap does. No lock. */
 struct mlarge *mlarges_find(const struct mlarges *larges, uintptr_t addr);
 
-/* The block that the address lies in. Linear in the number of blocks, but for addresses far from all. */
+/* The block that the address lies in, which the caller knows of if there is one. Linear in the number of blocks; for addresses far from all, two
+ * loads and no lock. */
 struct mlarge *mlarges_around(struct mlarges *larges, uintptr_t addr);
 
 /* A block without a name yet (index 0). NULL: the OS refused, or the limit is reached. */

@@ -56,12 +56,17 @@ static hm_handle follow(struct growing *growing, uintptr_t at, uintptr_t *slot)
     return has ? entry_generation(word) | (hm_handle)block.index * MTABLE_LOW : 0;
 }
 
-/* A block that is moved meanwhile isn't found where the slot said a moment ago. */
+/* A block that is moved meanwhile isn't found where the slot said a moment ago. Nothing has to be kept readable for a slot that holds
+ * none. */
 static hm_handle find(struct growing *growing, const void *slot, uintptr_t *content)
 {
     hm_handle handle;
     uintptr_t named = 0;
     uintptr_t now = load(slot);
+    if (now == 0) {
+        *content = 0;
+        return 0;
+    }
     struct section section = enter(growing);
     do {
         *content = now;

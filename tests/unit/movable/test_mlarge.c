@@ -35,6 +35,19 @@ Test(mlarge, pages_are_exactly_those_of_the_block)
     cr_assert_eq(larges->count, 0);
 }
 
+/* Each block that gets a slot asks this: it would make threads wait for each other. */
+Test(mlarge, addresses_far_from_all_blocks_take_no_lock, .timeout = 10)
+{
+    hm_handle a = g_alloc(heap, 100 * KIB);
+    const struct mlarge *large = mlarges_find(larges, (uintptr_t)hm_deref(heap, a));
+    lock_acquire(&larges->set->lock);
+    cr_assert_null(mlarges_around(larges, (uintptr_t)&a));
+    cr_assert_null(mlarges_around(larges, large->span.addr - 1));
+    cr_assert_null(mlarges_around(larges, span_end(&large->span)));
+    lock_release(&larges->set->lock);
+    g_free(heap, a);
+}
+
 Test(mlarge, growing_moves_pages_not_bytes)
 {
     hm_handle a = g_alloc(heap, 4 * MIB);
