@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "support/assert_panic.h"
 #include "movable/spare.h"
+#include "support/assert_panic.h"
 #include "support/growing_fixture.h"
 
 static struct growing_fixture fixture;
