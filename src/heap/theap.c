@@ -162,9 +162,10 @@ void theap_settle_locked(struct theap *heap, struct chunk *const *chunks, unsign
             /* What TSan, which knows no fences, takes in its place. */
             atomic_fetch_add(&chunks[i]->gone, 0);
         }
-        /* One of those before may have taken this one along, through the inbox or because it's the same. */
-        bool due = chunk_used(chunks[i]) <= chunks[i]->review_used;
-        if (due && atomic_load_explicit(&chunks[i]->span.owner, memory_order_relaxed) == heap) {
+        /* One of those before may have taken this one along, through the inbox or because it's the same: then it may be another
+         * heap's by now. */
+        if (HM_LIKELY(atomic_load_explicit(&chunks[i]->span.owner, memory_order_relaxed) == heap) &&
+            chunk_used(chunks[i]) <= chunks[i]->review_used) {
             review(heap, chunks[i]);
         }
     }
