@@ -11,6 +11,10 @@
 
 #define ACCESS_RW (PROT_READ | PROT_WRITE)
 
+#ifndef MADV_COLLAPSE
+#    define MADV_COLLAPSE 25
+#endif
+
 /* Not through libc's wrappers: programs replace those, to trace or to register memory with a device, and what
  * they put there may allocate, while a lock of ours is held. ThreadSanitizer needs to see the calls, and
  * s390x passes mmap's arguments in a struct. */
@@ -147,6 +151,26 @@ static bool linux_huge(const struct os *os, void *addr, size_t bytes, enum os_hu
     return done;
 }
 
+/* MADV_COLLAPSE (Linux 6.1) and not MADV_HUGEPAGE, which would outlast this one page: it splits mappings, and has the
+ * kernel fill what is purged later on. It needs a page that is there, and calls nothing done a success, too. */
+static uint64_t linux_fill_huge(const struct os *os, void *addr, size_t bytes)
+{
+    bool is_huge = bytes == os->page_size / sizeof(uint64_t) * os->page_size; /* a page full of entries */
+    if (!is_huge || !os_huge_allowed()) {
+        return 0;
+    }
+    int saved = errno;
+    uint64_t start = os_now_ns();
+    *(volatile char *)addr = 0;
+    bool done = call_madvise(addr, bytes, MADV_COLLAPSE) == 0;
+    uint64_t took = os_now_ns() - start;
+    if (!done) {
+        linux_purge(os, addr, os->page_size);
+    }
+    errno = saved;
+    return !done ? 0 : took > 0 ? took : 1;
+}
+
 static uint64_t linux_now_ms(const struct os *os)
 {
     (void)os;
@@ -160,8 +184,8 @@ static uint64_t linux_now_ms(const struct os *os)
 #define LINUX_OS(move_break_)                                                                                \
     {                                                                                                        \
         .map = linux_map, .reserve = linux_reserve, .commit = linux_commit, .unmap = linux_unmap,            \
-        .remap = linux_remap, .purge = linux_purge, .huge = linux_huge, .move_break = (move_break_),         \
-        .now_ms = linux_now_ms,                                                                              \
+        .remap = linux_remap, .purge = linux_purge, .huge = linux_huge, .fill_huge = linux_fill_huge,        \
+        .move_break = (move_break_), .now_ms = linux_now_ms,                                                 \
     }
 
 static const struct os linux_calls = LINUX_OS(linux_move_break);

@@ -24,6 +24,10 @@ struct os {
     bool (*purge)(const struct os *os, void *addr, size_t bytes);
     /* Advice about transparent huge pages; a refusal has no consequence. */
     bool (*huge)(const struct os *os, void *addr, size_t bytes, enum os_huge huge);
+    /* Makes new memory, all zero, resident as one transparent huge page, whose length it has and at a multiple of it, if the
+     * system's setting allows them at least on request. Returns the nanoseconds that it took, at least 1; 0: not done, and
+     * none of it is resident. */
+    uint64_t (*fill_huge)(const struct os *os, void *addr, size_t bytes);
     /* Moves the program break by delta bytes and returns where it was before, or NULL when refused. move_break(os, 0)
      * asks where it is. Foreign sbrk callers move it too: compare the answer with what you expect. */
     void *(*move_break)(const struct os *os, intptr_t delta);
@@ -52,6 +56,12 @@ uint64_t os_random(void);
 
 /* Nanoseconds of a monotonic clock, exact (some 25 ns a call). Keeps errno. */
 uint64_t os_now_ns(void);
+
+/* True when the system's setting lets processes have transparent huge pages on request: asked for anew each time. */
+bool os_huge_allowed(void);
+
+/* Reads the beginning of a file, no more than `cap` bytes. Returns how many; 0 when it can't be read. Keeps errno. */
+size_t os_read(const char *path, char *buf, size_t cap);
 
 /* Bytes of this process resident in memory, anonymous part, by /proc/self/statm; 0 when /proc can't be read. */
 size_t os_resident(void);

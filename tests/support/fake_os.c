@@ -9,8 +9,8 @@
 
 #define BREAK_BYTES_DEFAULT ((size_t)1 << 30)
 
-static const char *const call_names[FAKE_CALLS] = {"map",   "reserve", "commit", "unmap",
-                                                   "remap", "purge",   "huge",   "move_break"};
+static const char *const call_names[FAKE_CALLS] = {"map",   "reserve", "commit",    "unmap",     "remap",
+                                                   "purge", "huge",    "fill_huge", "move_break"};
 
 _Noreturn static void misuse(enum fake_call call, const void *addr, size_t bytes, const char *why)
 {
@@ -216,6 +216,20 @@ static bool fake_huge(const struct os *os, void *addr, size_t bytes, enum os_hug
     return done;
 }
 
+/* Nothing happens to the pages: a huge page can't be told from others by its contents. */
+static uint64_t fake_fill_huge(const struct os *os, void *addr, size_t bytes)
+{
+    struct fake_os *fake = enter(os);
+    check_range(fake, FAKE_FILL_HUGE, addr, bytes, true);
+    if ((uintptr_t)addr % bytes != 0) {
+        misuse(FAKE_FILL_HUGE, addr, bytes, "not at a multiple of its length");
+    }
+    fake->last_fill = (struct range){(uintptr_t)addr, (uintptr_t)addr + bytes};
+    uint64_t took = admit(fake, FAKE_FILL_HUGE, 0) ? fake->fill_ns : 0;
+    leave(fake);
+    return took;
+}
+
 /* As the kernel does: whole pages above the break are gone and come back as zero, the rest of its own page
  * stays. */
 static void *shift_break(struct fake_os *fake, intptr_t delta)
@@ -290,6 +304,7 @@ void fake_os_init(struct fake_os *fake, size_t break_bytes, size_t page_size)
                 .remap = fake_remap,
                 .purge = fake_purge,
                 .huge = fake_huge,
+                .fill_huge = fake_fill_huge,
                 .move_break = fake_move_break,
                 .now_ms = fake_now_ms,
                 .page_size = page_size == 0 ? real_page : page_size,

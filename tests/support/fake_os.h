@@ -31,14 +31,16 @@ enum fake_call {
     FAKE_REMAP,
     FAKE_PURGE,
     FAKE_HUGE,
+    FAKE_FILL_HUGE,
     FAKE_MOVE_BREAK, /* asking where the break is included */
     FAKE_CALLS,
 };
 
-/* The first group may be read and `now_ms` written by the test at any time no call is under way. */
+/* The first group may be read and `now_ms` and `fill_ns` written by the test at any time no call is under way. */
 struct fake_os {
     struct os os; /* pass &fake.os down */
     uint64_t now_ms;
+    uint64_t fill_ns;           /* what filling a huge page takes; 0, at first: there are none */
     size_t calls[FAKE_CALLS];   /* made, refused ones included */
     size_t refused[FAKE_CALLS]; /* refused for whatever reason */
     size_t all_calls;           /* sum of calls */
@@ -46,8 +48,9 @@ struct fake_os {
     struct range last_purge;
     struct range last_huge;
     enum os_huge last_advice;
-    size_t mapped;      /* bytes mapped and reserved minus bytes unmapped: 0 at the end unless leaked */
-    size_t mapped_peak; /* most of mapped + fake_os_break_bytes */
+    struct range last_fill; /* asked for, refused or not */
+    size_t mapped;          /* bytes mapped and reserved minus bytes unmapped: 0 at the end unless leaked */
+    size_t mapped_peak;     /* most of mapped + fake_os_break_bytes */
 
     pthread_mutex_t mutex;
     struct ranges ranges; /* what `mapped` counts */

@@ -15,7 +15,8 @@
 #include "support/env.h"
 #include "support/refuse.h"
 
-#define PAGES 64
+#define PAGES     64
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static const struct os *os;
 static size_t page;
@@ -270,6 +271,54 @@ Test(linux_os, advice_about_huge_pages_keeps_the_contents)
     os->huge(os, area, bytes, OS_HUGE_NEVER);
     cr_assert(all_bytes(area, page, 7));
     cr_assert(all_bytes(area + page, bytes - page, 0));
+}
+
+static char *map_area(size_t bytes)
+{
+    char *base = os->map(os, 2 * bytes);
+    cr_assert_not_null(base);
+    return (char *)bits_align_up((uintptr_t)base, bytes);
+}
+
+/* By the kernel, of no more than a huge page. */
+static size_t resident_pages(char *area, size_t bytes)
+{
+    static unsigned char state[512];
+    size_t resident = 0;
+    cr_assert_leq(bytes / page, sizeof(state));
+    cr_assert_eq(syscall(SYS_mincore, area, bytes, state), 0);
+    for (size_t i = 0; i < bytes / page; i++) {
+        resident += state[i] & 1;
+    }
+    return resident;
+}
+
+Test(linux_os, a_huge_page_is_resident_at_once)
+{
+    char *area = map_area(HUGE_PAGE);
+    size_t lines = mappings();
+    errno = 66;
+    uint64_t took = os->fill_huge(os, area, HUGE_PAGE);
+    cr_assert_eq(errno, 66);
+    cr_assert_eq(mappings(), lines, "no mapping is split");
+    cr_assert_eq(resident_pages(area, HUGE_PAGE), took > 0 ? HUGE_PAGE / page : 0);
+    cr_assert(all_bytes(area, HUGE_PAGE, 0));
+    if (took == 0) {
+        cr_skip_test("the system has no huge page for us");
+    }
+    cr_assert(os->purge(os, area, HUGE_PAGE));
+    cr_assert_eq(resident_pages(area, HUGE_PAGE), 0);
+}
+
+Test(linux_os, a_huge_page_that_is_refused_leaves_nothing_behind)
+{
+    char *area = map_area(HUGE_PAGE);
+    EXPECT_REFUSED(os->fill_huge(os, area, 16 * page));
+    cr_assert_eq(resident_pages(area, 16 * page), 0);
+    const int refused[] = {SYS_madvise};
+    refuse_or_skip(refused, 1, EPERM);
+    EXPECT_REFUSED(os->fill_huge(os, area, HUGE_PAGE));
+    cr_assert_eq(resident_pages(area, HUGE_PAGE), 0);
 }
 
 /* libc knows where the break is: its own sbrk goes on from there. */
