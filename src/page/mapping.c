@@ -2,9 +2,9 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "page/huge.h"
 #include "page/purge.h"
 
-#define HUGE_PAGE  ((size_t)2 << 20)
 #define KEPT_LOOKS 32 /* kept mappings looked at for one request, the youngest first */
 
 static bool serves(const struct span *kept, size_t bytes, size_t align)
@@ -141,7 +141,7 @@ static uintptr_t fresh_map(struct pageheap *heap, size_t bytes, size_t align)
     }
     if (heap->options.huge_never) {
         os->huge(os, (void *)addr, bytes, OS_HUGE_NEVER);
-    } else if (heap->options.huge_always && bytes >= HUGE_PAGE) {
+    } else if (heap->options.huge_always && bytes >= HUGE_AREA) {
         os->huge(os, (void *)addr, bytes, OS_HUGE_ALWAYS);
     }
     return addr;

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "page/filing.h"
+#include "page/huge.h"
 #include "page/purge.h"
 #include "page/tract.h"
 
@@ -68,6 +69,9 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
         list_push_back(&heap->large, &span->link);
     }
     pagemap_enter(heap->map, span);
+    if (dirty == 0) {
+        huge_fill_locked(heap, span);
+    }
     purge_to_grow_locked(heap);
     return true;
 }

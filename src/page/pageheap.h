@@ -6,6 +6,9 @@
  * dirty run serves a request, a long one may together with its neighbours of both sorts; then clean ones are tried, then any
  * neighbours together, before the OS is asked for more. What is left of them keeps its sort.
  *
+ * In a large heap, the area of 2 MiB around a short span that comes from clean runs may be made resident as one huge page
+ * (huge.h); what is left of it is dirty then.
+ *
  * The OS is asked for steps of an eighth of what is held; when it refuses one, for half as much, and so on
  * down to what is needed. From then on space is scarce, and a freed span is joined with short clean runs
  * beside it, too, which count as dirty then: taken apart by sort, the space between spans would serve less and
@@ -34,7 +37,7 @@
  * handed out.
  *
  * Equations: live + dirty.bytes + clean.bytes = source.from_break + source.from_map (own mappings are counted
- * apart); no two neighbouring runs of the same source and sort; every run's two page map entries lead to it.
+ * apart; what is being filled as a huge page counts as live meanwhile); no two neighbouring runs of the same source and sort; every run's two page map entries lead to it.
  *
  * Locking: every function takes the heap's lock (LOCK_RANK_PAGEHEAP) unless it says otherwise; those of filing.h,
  * tract.h and purge.h, into which the work is divided, are called with it held. */
@@ -55,7 +58,7 @@ struct pageheap_options {
     size_t trim_bytes;  /* lower the break by no less than this */
     bool use_break;
     bool huge_never;  /* thp:never */
-    bool huge_always; /* thp:always */
+    bool huge_always; /* thp:always; neither: huge.h says when */
     bool
         tracked; /* a tool tracks what was written to, and takes the break's new memory for undefined: no span counts as zero */
 };
@@ -75,6 +78,8 @@ struct pageheap_options {
     X(trims, "times the break was lowered")                                                                  \
     X(trimmed, "bytes by which the break was lowered")                                                       \
     X(reused_dirty, "bytes handed out without a page fault, because dirty")                                  \
+    X(huge, "bytes made resident as huge pages")                                                             \
+    X(huge_pauses, "times a huge page was refused or slow")                                                  \
     X(grows, "times the OS was asked for more")                                                              \
     X(refusals, "calls that the OS refused")
 
@@ -109,6 +114,8 @@ struct pageheap {
     bool scarce;  /* the OS once gave less than a step */
     bool refused; /* a purge was refused, at refused_at */
     uint64_t refused_at;
+    uint64_t huge_again;  /* huge pages are not asked for before this time */
+    uint64_t huge_pause;  /* the last pause, less what quick ones took off it */
     _Atomic uint64_t due; /* when the oldest run or kept mapping is to be purged; UINT64_MAX: never */
     struct pageheap_stats stats;
     struct runs clean;

@@ -3,11 +3,11 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "page/filing.h"
+#include "page/huge.h"
 
 #define GROW_SHARE    8
 #define GROW_MIN      ((size_t)256 << 10)
 #define GROW_MAX      ((size_t)64 << 20)
-#define HUGE_PAGE     ((size_t)2 << 20)
 #define CHAIN_PIECES  32  /* neighbouring runs looked at for one request */
 #define CHAIN_RUNS    256 /* runs whose neighbourhood is looked at before the OS is asked */
 #define DIRTY_RUNS    8   /* of the longest dirty ones, which are looked at before clean ones are */
@@ -151,7 +151,7 @@ static size_t grow_step(const struct pageheap *heap, size_t need)
     size_t step = (heap->source.from_break + heap->source.from_map) / GROW_SHARE;
     step = step < GROW_MIN ? GROW_MIN : step;
     step = bits_align_up(step > GROW_MAX ? GROW_MAX : step, heap->os->page_size);
-    return step < need ? need : step;
+    return step < need ? need : huge_step_locked(heap, step);
 }
 
 /* Files new memory as a clean run; NULL and given back if the page map can't take it. */
@@ -166,7 +166,7 @@ static struct span *grown_add(struct pageheap *heap, const struct grown *grown)
     heap->stats.grows++;
     if (heap->options.huge_never) {
         os->huge(os, addr, grown->bytes, OS_HUGE_NEVER);
-    } else if (heap->options.huge_always && grown->bytes >= HUGE_PAGE) {
+    } else if (heap->options.huge_always && grown->bytes >= HUGE_AREA) {
         os->huge(os, addr, grown->bytes, OS_HUGE_ALWAYS);
     }
     if (grown->source == SOURCE_MAP) {

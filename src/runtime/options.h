@@ -5,7 +5,7 @@
  *   trim:SIZE       the break is lowered by no less than this; default 128K
  *   own:SIZE        blocks from this size on get a mapping of their own; default 16M
  *   break:0|1       use the program break; default 1
- *   thp:auto|always|never  transparent huge pages; default auto
+ *   thp:auto|always|never  transparent huge pages; default auto: where small blocks fill them (page/huge.h)
  *   check:0|1       1: instrumented mode, and freed memory is overwritten; default 0
  *   stats:0|1|json  statistics at exit; default 0
  *   stats_file:PATH where to write them, %p is the process id; default stderr

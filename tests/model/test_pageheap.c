@@ -1,4 +1,5 @@
 /* Random traces of the page heap: all it handed out is marked and checked, and all equations hold after each step. */
+#include "page/huge.h"
 #include "support/env.h"
 #include "support/page_fixture.h"
 
@@ -92,7 +93,7 @@ static void model_step(struct model *m)
     pageheap_verify(&m->f->heap);
 }
 
-static void model_end(struct model *m)
+static void model_clear(struct model *m)
 {
     for (size_t i = 0; i < SPANS; i++) {
         if (m->span[i].kind != SPAN_NONE) {
@@ -100,6 +101,11 @@ static void model_end(struct model *m)
         }
     }
     pageheap_trim(&m->f->heap, 0);
+}
+
+static void model_end(struct model *m)
+{
+    model_clear(m);
     struct pageheap_stats stats = fixture_stats(m->f);
     cr_assert_eq(stats.live + stats.own, 0);
     cr_assert_eq(m->f->heap.reserved, 0);
@@ -151,6 +157,61 @@ Test(pageheap, random_traces_under_a_limit)
             model_step(m);
         }
         cr_assert(steps < 3000 || fixture_stats(m->f).refusals > 0);
+        model_end(m);
+        model_drop(m);
+    }
+}
+
+/* Short spans and long ones in a heap that is large enough for huge pages, which come quickly, slowly or not. */
+static void huge_trace(struct model *m, int steps)
+{
+    static struct span base;
+    memset(&base, 0, sizeof(base));
+    if (!pageheap_alloc(&m->f->heap, &base, 32 * MIB, m->page, SPAN_LARGE)) {
+        return;
+    }
+    for (int step = 0; step < steps; step++) {
+        m->f->fake.fill_ns = (uint64_t)(rand() % 8) * 200000;
+        m->f->fake.now_ms += (uint64_t)(rand() % 100);
+        model_step(m);
+        if (rand() % 256 == 0) {
+            model_clear(m); /* what is needed then is new */
+        }
+    }
+    pageheap_free(&m->f->heap, &base);
+}
+
+Test(pageheap, random_traces_with_huge_pages)
+{
+    int steps = (int)test_scale(3000);
+    size_t areas = 0;
+    size_t pauses = 0;
+    for (unsigned seed = 0; seed < 6; seed++) {
+        struct pageheap_options options = fixture_options;
+        options.use_break = seed % 3 != 2;
+        srand(seed);
+        struct model *m = model_make(&options, 0, seed == 4 ? 16 * KIB : PAGE);
+        huge_trace(m, steps);
+        struct pageheap_stats stats = fixture_stats(m->f);
+        areas += stats.huge / HUGE_AREA;
+        pauses += stats.huge_pauses;
+        model_end(m);
+        model_drop(m);
+    }
+    cr_assert(steps < 3000 || (areas > 8 && pauses > 8), "%zu areas, %zu pauses", areas, pauses);
+}
+
+Test(pageheap, every_call_with_huge_pages_may_be_refused)
+{
+    int steps = (int)test_scale(150);
+    bool fired = true;
+    for (size_t n = 1; fired; n++) {
+        srand(3);
+        struct model *m = model_make(&fixture_options, 0, PAGE);
+        fake_os_refuse_nth(&m->f->fake, n);
+        huge_trace(m, steps);
+        fired = fake_os_fired(&m->f->fake);
+        fake_os_refuse_nth(&m->f->fake, 0);
         model_end(m);
         model_drop(m);
     }

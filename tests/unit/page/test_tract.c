@@ -86,10 +86,10 @@ Test(tract, free_memory_on_top_counts_when_growing)
 
 Test(tract, growth_steps_are_an_eighth)
 {
-    fixture_alloc(f, &a, 64 * MIB, PAGE);
-    cr_assert_eq(fake_os_break_bytes(&f->fake), 64 * MIB);
+    fixture_alloc(f, &a, 16 * MIB, PAGE);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), 16 * MIB);
     fixture_alloc(f, &b, PAGE, PAGE);
-    cr_assert_eq(fake_os_break_bytes(&f->fake), 72 * MIB);
+    cr_assert_eq(fake_os_break_bytes(&f->fake), 18 * MIB);
 }
 
 Test(tract, aligned_spans_pack_without_gaps)
