@@ -53,7 +53,7 @@ void *general_calloc(size_t bytes)
         return process_other->calloc(1, bytes);
     }
     void *block = obtain(bytes, 1, &zero);
-    if (block != NULL && !zero) {
+    if (block != NULL && (!zero || process_core.options.tracked)) {
         memset(block, 0, bytes);
     }
     return block;

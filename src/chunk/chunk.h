@@ -40,11 +40,12 @@ struct chunk {
     struct span span;      /* link: the owner's chunks; age: the owner's list of chunks as dead as this one */
     _Atomic uint32_t kept; /* changed under the owner's lock */
     _Atomic uint32_t gone;
-    uint32_t linked;        /* granules of linked holes; owner's lock */
-    uint32_t fresh;         /* from this granule on, memory is zero but for hole records; owner's lock */
-    uint32_t swept_dead;    /* dead granules that the last sweep couldn't use; owner's lock */
-    uint32_t heard;         /* of `gone`, what the owner's sum has; owner's lock */
-    uint32_t review_used;   /* when `used` is no more than that, the bucket may have changed; owner's lock */
+    uint32_t linked;     /* granules of linked holes; owner's lock */
+    uint32_t fresh;      /* from this granule on, memory is zero but for hole records; owner's lock */
+    uint32_t swept_dead; /* dead granules that the last sweep couldn't use; owner's lock */
+    uint32_t heard;      /* of `gone`, what the owner's sum has; owner's lock */
+    _Atomic uint32_t
+        review_used;        /* when `used` is no more than that, the bucket may have changed; owner's lock */
     _Atomic bool announced; /* in some thread heap's inbox */
     uint8_t bucket;         /* which list span.age is on; owner's lock */
     bool unmarked;          /* not all that is free is linked or marked dead; owner's lock */

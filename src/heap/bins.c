@@ -162,18 +162,26 @@ static void ended_init(struct ended *ended)
     ended->own_granules = 0;
 }
 
-/* Who owns a chunk changes only with the lock of whose it is held, and no thread but this one takes any over for this heap. */
-HM_INLINE void end_row(struct theap *heap, struct ended *ended, struct chunk *chunk, uint32_t granules)
+static void end_row_of_other(struct ended *ended, struct chunk *chunk, uint32_t granules)
 {
-    if (HM_LIKELY(atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) == heap)) {
-        chunk_lower(chunk, granules);
-        ended->own_granules += granules;
-        ended->chunk[ended->own++] = chunk;
-    } else {
-        unsigned place = BINS_MAX_CAPACITY - ++ended->others;
-        ended->granules[place] = granules;
-        ended->chunk[place] = chunk;
+    unsigned place = BINS_MAX_CAPACITY - ++ended->others;
+    ended->granules[place] = granules;
+    ended->chunk[place] = chunk;
+    ended->own_granules -= granules;
+}
+
+/* `own` is the next place for one of this heap's chunks; returns the next but this one. Who owns a chunk changes only with the lock of
+ * whose it is held, and no thread but this one takes any over for this heap. */
+HM_INLINE struct chunk **end_row(struct theap *heap, struct ended *ended, struct chunk **own,
+                                 struct chunk *chunk, uint32_t granules)
+{
+    if (HM_UNLIKELY(atomic_load_explicit(&chunk->span.owner, memory_order_relaxed) != heap)) {
+        end_row_of_other(ended, chunk, granules);
+        return own;
     }
+    chunk_lower(chunk, granules);
+    *own = chunk;
+    return own + 1;
 }
 
 /* Marks the entries' blocks dead and lowers this heap's chunks' counts, once for each row of entries of one chunk. `count` > 0;
@@ -182,11 +190,13 @@ static void end_blocks(struct theap *heap, unsigned class, struct entry *entries
                        struct ended *ended)
 {
     const uint32_t granules = class_granules(class);
+    struct chunk **own = ended->chunk + ended->own;
     struct entry *last = entries + count - 1;
     struct entry *entry = entries;
     uint8_t *last_mark = last->mark;
     /* Of no chunk, so that a row ends there without being asked for. */
     last->mark = NULL;
+    ended->own_granules += count * granules;
     while (entry != last) {
         uint8_t *mark = entry->mark;
         struct chunk *chunk = chunk_of_mark(entry->block, mark);
@@ -199,10 +209,11 @@ static void end_blocks(struct theap *heap, unsigned class, struct entry *entries
             entry++;
             mark = entry->mark;
         } while ((uintptr_t)mark + window_of < CHUNK_WINDOWS);
-        end_row(heap, ended, chunk, dead);
+        own = end_row(heap, ended, own, chunk, dead);
     }
     end_block(last, last_mark);
-    end_row(heap, ended, chunk_of_mark(last->block, last_mark), granules);
+    own = end_row(heap, ended, own, chunk_of_mark(last->block, last_mark), granules);
+    ended->own = (unsigned)(own - ended->chunk);
 }
 
 /* Lock held. */

@@ -18,6 +18,8 @@ struct core_options {
     struct pageheap_options pages;
     size_t own_mapping_bytes; /* blocks from this size on get a mapping of their own */
     unsigned check;           /* 0: default checks; 1: instrumented mode, every call takes the general path */
+    bool
+        tracked; /* a tool tracks what was written to, and takes the break's new memory for undefined: what is to be zero is cleared */
 };
 
 struct registry {

@@ -67,7 +67,7 @@ static uint8_t find_bucket(struct chunk *chunk, uint32_t used)
     unsigned dead = taken < CHUNK_GRANULES ? CHUNK_GRANULES - taken : 0;
     unsigned bucket = bucket_of(dead);
     unsigned until = (2u << bucket) - dead;
-    chunk->review_used = used > until ? used - until : 0;
+    atomic_store_explicit(&chunk->review_used, used > until ? used - until : 0, memory_order_relaxed);
     return (uint8_t)bucket;
 }
 
@@ -164,8 +164,8 @@ void theap_settle_locked(struct theap *heap, struct chunk *const *chunks, unsign
         }
         /* One of those before may have taken this one along, through the inbox or because it's the same: then it may be another
          * heap's by now. */
-        if (HM_LIKELY(atomic_load_explicit(&chunks[i]->span.owner, memory_order_relaxed) == heap) &&
-            chunk_used(chunks[i]) <= chunks[i]->review_used) {
+        if (chunk_used(chunks[i]) <= atomic_load_explicit(&chunks[i]->review_used, memory_order_relaxed) &&
+            atomic_load_explicit(&chunks[i]->span.owner, memory_order_relaxed) == heap) {
             review(heap, chunks[i]);
         }
     }

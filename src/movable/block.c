@@ -162,7 +162,7 @@ static bool alloc_large_locked(struct growing *growing, struct lane *lane, struc
     if (large == NULL) {
         return false;
     }
-    if (request->zero && !large->span.zero) {
+    if (request->zero && (!large->span.zero || growing->env->core->options.tracked)) {
         memset((void *)large->span.addr, 0, request->size);
     }
     movable_lock(&lane->lock, growing->locked);

@@ -63,7 +63,7 @@ static bool alloc_locked(struct pageheap *heap, struct span *span, size_t bytes,
     span->kind = (uint8_t)kind;
     span->source = (uint8_t)source;
     span->dirty = false;
-    span->zero = dirty == 0 && !heap->options.tracked;
+    span->zero = dirty == 0;
     atomic_store_explicit(&span->owner, NULL, memory_order_relaxed);
     if (kind == SPAN_LARGE) {
         list_push_back(&heap->large, &span->link);

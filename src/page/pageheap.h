@@ -59,8 +59,6 @@ struct pageheap_options {
     bool use_break;
     bool huge_never;  /* thp:never */
     bool huge_always; /* thp:always; neither: huge.h says when */
-    bool
-        tracked; /* a tool tracks what was written to, and takes the break's new memory for undefined: no span counts as zero */
 };
 
 /* One list of everything counted here, for reports and for reading it in one go. */

@@ -52,7 +52,7 @@ static void refuse_huge_pages(const struct os *os)
 
 static void start_core(const struct os *os)
 {
-    process_options.core.pages.tracked = valgrind_replaces_malloc();
+    process_options.core.tracked = valgrind_replaces_malloc();
     core_init(&process_core, os, &process_options.core);
     core_use_own(&process_core);
     refuse_huge_pages(os);

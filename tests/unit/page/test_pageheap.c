@@ -99,15 +99,6 @@ Test(pageheap, freeing_needs_no_memory_for_descriptors)
     cr_assert_eq(stats.live, 1500 * PAGE);
 }
 
-Test(pageheap, nothing_counts_as_zero_where_a_tool_tracks_memory)
-{
-    fixture_alloc(f, &a, PAGE, PAGE);
-    cr_assert(a.zero);
-    f->heap.options.tracked = true;
-    fixture_alloc(f, &b, PAGE, PAGE);
-    cr_assert_not(b.zero);
-}
-
 Test(pageheap, pages_purged_by_their_user_are_clean)
 {
     const struct os *os = &f->fake.os;
