@@ -21,7 +21,6 @@ void carve_init(struct holes *holes, struct chunk *chunk, bool zero)
     HM_CHECK(chunk_used(chunk) == 0, "a new chunk has no blocks");
     chunk->linked = 0;
     chunk->swept_dead = 0;
-    chunk->unmarked = false;
     chunk->fresh = zero ? 0 : CHUNK_GRANULES;
     holes_insert(holes, chunk, 0, CHUNK_GRANULES);
 }

@@ -48,7 +48,6 @@ struct chunk {
         review_used;        /* when `used` is no more than that, the bucket may have changed; owner's lock */
     _Atomic bool announced; /* in some thread heap's inbox */
     uint8_t bucket;         /* which list span.age is on; owner's lock */
-    bool unmarked;          /* not all that is free is linked or marked dead; owner's lock */
     struct chunk *inbox_next; /* written by whoever set `announced` */
     struct slab *slab;        /* where the descriptor comes from */
     _Alignas(HM_CACHE_LINE) uint8_t map[CHUNK_WINDOWS];

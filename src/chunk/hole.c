@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "chunk/scan.h"
 #include "harden/link.h"
 
 /* The bin that a hole of this length is linked in: the last whose shortest length doesn't exceed it. */
@@ -98,13 +99,17 @@ unsigned holes_remove(struct holes *holes, struct chunk *chunk, unsigned granule
 
 void holes_remove_all(struct holes *holes, struct chunk *chunk)
 {
-    chunk->unmarked = true;
-    for (unsigned w = 0; chunk->linked != 0; w++) {
-        w = chunk_clear_dead(chunk, w);
+    struct scan scan;
+    if (chunk->linked == 0) {
+        return;
+    }
+    scan_map(&scan, chunk);
+    for (unsigned w = scan_next(scan.others, 0); chunk->linked != 0; w = scan_next(scan.others, w + 1)) {
         HM_CHECK(w < CHUNK_WINDOWS, "every linked hole is marked in the map");
         unsigned value = mark_load(&chunk->map[w]);
         if (value == CODE_HOLE || value == CODE_HOLE + 1) {
             holes_remove(holes, chunk, 2 * w + value - CODE_HOLE);
+            mark_store(&chunk->map[w], CODE_DEAD);
         }
     }
 }

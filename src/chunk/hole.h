@@ -49,7 +49,7 @@ HM_INLINE void holes_link(struct holes *holes, struct chunk *chunk, unsigned fro
  * counts as fresh. */
 unsigned holes_remove(struct holes *holes, struct chunk *chunk, unsigned granule);
 
-/* Unlinks all holes of the chunk, whose next sweep has to look at all of it. */
+/* Unlinks all holes of the chunk; they are dead, and marked so for the next sweep. */
 void holes_remove_all(struct holes *holes, struct chunk *chunk);
 
 /* Address of a hole of at least that many granules, as short as possible, still linked; NULL if there is

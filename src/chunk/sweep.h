@@ -1,8 +1,7 @@
 /* Sweeping: dead granules become holes again. The owner's lock is held.
  *
  * Who frees a block marks CODE_DEAD in the map, also from other threads and in the midst of a sweep; a sweep looks for these marks and
- * joins what is free around each, so that it costs what died, not what lives. Only a chunk whose holes were unlinked is walked
- * from block to block. */
+ * joins what is free around each, so that it costs what died, not what lives. */
 #ifndef HM_CHUNK_SWEEP_H
 #define HM_CHUNK_SWEEP_H
 

@@ -158,15 +158,13 @@ static void shrink_in_chunk(struct theap *heap, const struct place *place, unsig
 {
     unsigned died = class_granules(old_class) - class_granules(class);
     mark_store(place->mark, class_code(class, place->granule % 2));
-    const unsigned end = place->granule + class_granules(class);
+    chunk_note_dead(place->chunk, place->granule + class_granules(class));
     if (owns(heap, place->chunk)) {
         lock_acquire(&heap->lock);
-        chunk_note_dead(place->chunk, end);
         theap_lower_locked(heap, place->chunk, died);
         theap_settle_locked(heap, &place->chunk, 1);
         lock_release(&heap->lock);
     } else {
-        chunk_note_dead(place->chunk, end);
         remote_settled(place->chunk, chunk_lose(place->chunk, died));
     }
 }
